@@ -1,0 +1,84 @@
+"""What an attempt costs, and the exchange rates that turn time and risk into money."""
+
+import math
+from dataclasses import dataclass
+
+from agentroute.errors import DefinitionError
+from agentroute.ids import NanoUsd, nanos
+
+LARGEST = 1e9
+"""Upper bound of every declared figure (USD, seconds): sums stay far below what 64 bits hold."""
+
+
+def checked(subject: str, field: str, value: float, *, largest: float = LARGEST) -> float:
+    """Return `value` if it is a number from 0 to `largest`.
+
+    Raises:
+        DefinitionError: NaN, infinite, negative or absurdly large, named with its owner.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+        raise DefinitionError(subject, f"{field} must be a number, not {value!r}")
+    if math.isnan(value) or not 0 <= value <= largest:
+        raise DefinitionError(subject, f"{field} must be a number from 0 to {largest:g}, not {value!r}")
+    return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Expected cost of one attempt, as declared.
+
+    Attributes:
+        usd: Expected price in USD.
+        usd_max: Worst case in USD; reserved before the call. Defaults to `usd`.
+        latency_s: Expected duration in seconds.
+        risk: Expected share of attempts that go wrong, 0 to 1.
+    """
+
+    usd: float = 0.0
+    usd_max: float | None = None
+    latency_s: float = 0.0
+    risk: float = 0.0
+
+    def check(self, subject: str) -> None:
+        """Refuse numbers no route could be computed from.
+
+        Raises:
+            DefinitionError: With `subject` (the tool's name) and the field.
+        """
+        checked(subject, "usd", self.usd)
+        checked(subject, "latency_s", self.latency_s)
+        checked(subject, "risk", self.risk, largest=1.0)
+        if self.usd_max is not None and checked(subject, "usd_max", self.usd_max) < self.usd:
+            raise DefinitionError(subject, f"usd_max ({self.usd_max}) is below usd ({self.usd}); it is the worst case")
+
+    @property
+    def expected(self) -> NanoUsd:
+        """Expected price of one attempt, in nano-dollars."""
+        return nanos(self.usd)
+
+    @property
+    def worst(self) -> NanoUsd:
+        """Price of one attempt in the worst case, in nano-dollars."""
+        return nanos(self.usd if self.usd_max is None else self.usd_max)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Exchange rates of an agent: what it would pay to be faster or safer.
+
+    Attributes:
+        usd_per_second: USD paid to be one second faster.
+        usd_per_risk: USD paid to avoid one certain failure.
+    """
+
+    usd_per_second: float = 0.0
+    usd_per_risk: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse rates that would make a weight negative or undefined."""
+        checked("rates", "usd_per_second", self.usd_per_second)
+        checked("rates", "usd_per_risk", self.usd_per_risk)
+
+    def price(self, *, usd: float, latency_s: float, risk: float) -> NanoUsd:
+        """Expected cost of one attempt in one currency (design: costs), in nano-dollars."""
+        return nanos(usd + self.usd_per_second * latency_s + self.usd_per_risk * risk)

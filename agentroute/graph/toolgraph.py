@@ -1,0 +1,110 @@
+"""The tool graph: which tools lead from which artifacts to which. Nobody draws it; it follows from the contracts."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agentroute.errors import DefinitionError
+from agentroute.graph.compiled import CompiledGraph, compile_graph
+from agentroute.graph.goal import GoalSpec
+from agentroute.graph.tool import ToolSpec, artifacts_of
+from agentroute.ids import ArtifactId, GoalId, ToolId
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+class ToolGraph:
+    """Tools and goals, checked against each other.
+
+    Attributes:
+        tools: Every tool by name, verifiers and compensators included.
+        goals: The ladder by name: highest utility first, as declared among equals.
+        auxiliary: Verifiers and compensators; they are no producers on a route.
+    """
+
+    def __init__(self, tools: Iterable[ToolSpec], goals: Iterable[GoalSpec]) -> None:
+        """Check names and references.
+
+        Raises:
+            DefinitionError: A name is taken twice, ``verify`` or ``compensate`` names no tool, or no tool and no
+                input could ever satisfy a goal.
+        """
+        self.tools: Mapping[ToolId, ToolSpec] = _by_name("tool", tools)
+        declared = _by_name("goal", goals)
+        self.goals: Mapping[GoalId, GoalSpec] = dict(sorted(declared.items(), key=lambda item: -item[1].utility))
+        self.first_goal = next(iter(declared), None)
+        self.auxiliary = frozenset(self._auxiliaries())
+        if not self.goals:
+            raise DefinitionError("agent", "needs at least one goal")
+
+    @cached_property
+    def routable(self) -> Mapping[ToolId, ToolSpec]:
+        """The tools that may stand on a route."""
+        return {name: tool for name, tool in self.tools.items() if name not in self.auxiliary and tool.produces}
+
+    @cached_property
+    def compiled(self) -> CompiledGraph:
+        """The same in integers, for the router."""
+        return compile_graph(self.routable.values(), self.goals.values())
+
+    @cached_property
+    def artifacts(self) -> frozenset[ArtifactId]:
+        """Every artifact that a tool or goal mentions."""
+        named = {a for tool in self.tools.values() for a in (*artifacts_of(tool.requires), *tool.produces, *tool.optional)}
+        return frozenset(named | {a for goal in self.goals.values() for a in artifacts_of(goal.requires)})
+
+    @cached_property
+    def inputs(self) -> frozenset[ArtifactId]:
+        """Artifacts that no tool on a route produces: a run has to be given them, if it needs them."""
+        produced = {artifact for tool in self.routable.values() for artifact in tool.produces}
+        return self.artifacts - produced
+
+    def below(self, goal: GoalId) -> list[GoalSpec]:
+        """The rungs under `goal`: lesser goals that are still worth something, best first."""
+        order = list(self.goals)
+        return [self.goals[name] for name in order[order.index(goal) + 1 :] if self.goals[name].utility > 0]
+
+    def to_networkx(self) -> "nx.DiGraph[str]":
+        """The bipartite graph for analysis and drawing: nodes ``tool:NAME`` and ``artifact:NAME`` with a ``kind``.
+
+        Edges run artifact to tool and tool to artifact; those of a k-of-n join carry ``at_least=k``. A goal is a node
+        ``goal:NAME`` behind its artifacts.
+        """
+        import networkx as nx  # noqa: PLC0415  # a quarter of a second that only drawing pays
+
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        for artifact in sorted(self.artifacts):
+            graph.add_node(f"artifact:{artifact}", kind="artifact")
+        for kind, specs in (("tool", self.routable), ("goal", self.goals)):
+            for spec in specs.values():
+                node = f"{kind}:{spec.name}"
+                graph.add_node(node, kind=kind)
+                for need in spec.requires:
+                    for artifact in artifacts_of([need]):
+                        graph.add_edge(f"artifact:{artifact}", node, at_least=getattr(need, "k", None))
+        for tool in self.routable.values():
+            for artifact in tool.produces:
+                graph.add_edge(f"tool:{tool.name}", f"artifact:{artifact}")
+        return graph
+
+    def _auxiliaries(self) -> Iterable[ToolId]:
+        for tool in self.tools.values():
+            for role, name in (("verify", tool.verify), ("compensate", tool.compensate)):
+                if name is None:
+                    continue
+                if name not in self.tools:
+                    raise DefinitionError(f"tool {tool.name!r}", f"{role} names {name!r}, which is no tool of this agent")
+                yield name
+
+
+Named = TypeVar("Named", ToolSpec, GoalSpec)
+
+
+def _by_name(kind: str, specs: Iterable[Named]) -> dict[Any, Named]:
+    found: dict[Any, Named] = {}
+    for spec in specs:
+        if spec.name in found:
+            raise DefinitionError(f"{kind} {spec.name!r}", f"two {kind}s have this name; give one another with name=")
+        found[spec.name] = spec
+    return found
