@@ -1,0 +1,125 @@
+"""What an exception says about an attempt: did it happen, and may it be tried again?
+
+Only what is *known* not to have happened is called transient, rate-limited or permanent. Everything else is
+ambiguous; for a tool that changes nothing that is as good as transient (see `Failure.for_effect`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from pydantic import ValidationError
+
+from agentroute.errors import FailureKind, ToolError
+from agentroute.graph.tool import Effect
+
+LONGEST_MESSAGE = 500
+"""Characters of an exception's text that are kept."""
+
+NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "NewConnectionError", "ConnectTimeoutError", "ProxyError"})
+"""Errors of HTTP clients (httpx, httpcore, urllib3, aiohttp, requests) raised before a request left."""
+
+CLIENTS = frozenset({"httpx", "httpcore", "urllib3", "aiohttp", "requests"})
+
+REFUSED_STATUS: Mapping[int, FailureKind] = {408: "ambiguous", 425: "transient", 429: "rate_limited", 503: "transient"}
+"""Status codes that say more than their class: 503 and 429 are answers of a server that did not serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed attempt, classified.
+
+    Attributes:
+        kind: What is known about it.
+        error: Name of the exception's type.
+        message: What it said, cut to `LONGEST_MESSAGE` characters (not yet redacted).
+        retry_after_s: Seconds the provider asked to wait, if it did.
+    """
+
+    kind: FailureKind
+    error: str
+    message: str
+    retry_after_s: float | None = None
+
+    def for_effect(self, effect: Effect) -> "Failure":
+        """Read an ambiguous failure in the light of what a second call would do.
+
+        A tool that changes nothing, or whose second call is like its first, can simply be asked again.
+        """
+        if self.kind == "ambiguous" and effect != "once":
+            return replace(self, kind="transient")
+        return self
+
+    def in_doubt(self, effect: Effect) -> bool:
+        """Whether an effect that must happen once may have happened.
+
+        An answer that breaks the contract counts: the tool ran, and nobody can say what it did.
+        """
+        return effect == "once" and self.kind in ("ambiguous", "contract")
+
+
+def classify(error: BaseException, *, wall: float = 0.0) -> Failure:
+    """Say what `error` means for the attempt that raised it.
+
+    Args:
+        error: As raised by the tool; causes are looked at where the error itself says nothing.
+        wall: Seconds since 1970, to read a ``Retry-After`` that is a date.
+    """
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # a task group around one failure
+        error = error.exceptions[0]
+    kind, retry_after_s = _kind(error, wall)
+    text = " ".join(str(error).split())[:LONGEST_MESSAGE]
+    return Failure(kind, type(error).__name__, text or type(error).__name__, retry_after_s)
+
+
+def _kind(error: BaseException, wall: float) -> tuple[FailureKind, float | None]:
+    if isinstance(error, ToolError):
+        return error.kind, error.retry_after_s
+    if isinstance(error, (ValidationError, json.JSONDecodeError)):
+        return "contract", None
+    if (status := _status(error)) is not None:
+        return _kind_of_status(status), _retry_after(error, wall)
+    if isinstance(error, ConnectionRefusedError) or _never_sent(error):
+        return "transient", None
+    return "ambiguous", None
+
+
+def _status(error: BaseException) -> int | None:
+    """Status code of an HTTP error, whichever client raised it."""
+    response = getattr(error, "response", None)
+    for holder in (response, error):
+        for name in ("status_code", "status"):
+            status = getattr(holder, name, None)
+            if isinstance(status, int) and 100 <= status <= 599:  # noqa: PLR2004  # the range of HTTP status codes
+                return status
+    return None
+
+
+def _kind_of_status(status: int) -> FailureKind:
+    if status in REFUSED_STATUS:
+        return REFUSED_STATUS[status]
+    return "permanent" if 400 <= status < 500 else "ambiguous"  # noqa: PLR2004  # client errors
+
+
+def _never_sent(error: BaseException) -> bool:
+    """Whether an HTTP client gave up before it sent anything."""
+    return any(kind.__name__ in NOT_SENT and kind.__module__.split(".")[0] in CLIENTS for kind in type(error).__mro__)
+
+
+def _retry_after(error: BaseException, wall: float) -> float | None:
+    """Seconds to wait by the ``Retry-After`` header (RFC 9110: seconds or a date); None if absent or nonsense."""
+    response = getattr(error, "response", None)
+    headers = getattr(response, "headers", None) or getattr(error, "headers", None)
+    value = headers.get("retry-after") if hasattr(headers, "get") else None
+    if not isinstance(value, str):
+        return None
+    if value.strip().isdigit():
+        return float(min(int(value.strip()[:9]), 10**8))
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.fromtimestamp(wall, UTC)
+    return max(0.0, seconds.total_seconds())
