@@ -1,0 +1,1 @@
+"""I/O: what reaches outside. Functions, MCP servers, HTTP endpoints, language models, journals, telemetry, files."""

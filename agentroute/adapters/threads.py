@@ -1,0 +1,68 @@
+"""Runs a plain function in a thread that can be walked away from.
+
+anyio's worker threads are not daemons: one that hangs keeps the process from ever exiting. A tool that blocks for good
+is exactly what a run has to survive, so each call gets a daemon thread of its own (tens of microseconds, far below any
+call worth a thread).
+"""
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+
+
+async def run_in_thread(function: Callable[[], Any], on_late: Callable[[bool], None] | None = None) -> Any:
+    """Call `function` in a thread and wait for it; on cancellation, leave it behind.
+
+    Args:
+        function: Sees the caller's context variables.
+        on_late: Called on the event loop, with whether it worked, if it ends after it was left behind.
+
+    Raises:
+        BaseException: Whatever `function` raises.
+    """
+    call = _Call(function, on_late)
+    threading.Thread(target=call.work, args=(contextvars.copy_context(),), name="agentroute tool", daemon=True).start()
+    return await call.outcome()
+
+
+class _Call:
+    """Hand-over between the thread and the event loop. All fields but the result are touched by the loop only."""
+
+    def __init__(self, function: Callable[[], Any], on_late: Callable[[bool], None] | None) -> None:
+        self.function = function
+        self.on_late = on_late
+        self.done = anyio.Event()
+        self.token = anyio.lowlevel.current_token()
+        self.abandoned = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def work(self, context: contextvars.Context) -> None:
+        try:
+            self.value = context.run(self.function)
+        except BaseException as error:  # noqa: BLE001  # handed to the waiting task
+            self.error = error
+        try:
+            anyio.from_thread.run_sync(self._deliver, token=self.token)
+        except (RuntimeError, anyio.RunFinishedError):  # the event loop is gone, and nobody waits any more
+            pass
+
+    def _deliver(self) -> None:
+        self.done.set()
+        if self.abandoned and self.on_late is not None:
+            self.on_late(self.error is None)
+
+    async def outcome(self) -> Any:
+        try:
+            await self.done.wait()
+        except BaseException:
+            self.abandoned = True
+            raise
+        if self.error is not None:
+            raise self.error
+        return self.value

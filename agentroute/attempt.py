@@ -1,0 +1,71 @@
+"""What a tool can learn about the attempt it is serving, and report back."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from agentroute.errors import AgentrouteError
+from agentroute.graph.cost import checked
+from agentroute.ids import AttemptId, NanoUsd, RunId, ToolId, nanos
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One call of one tool within one run.
+
+    Attributes:
+        run_id: The run it belongs to.
+        step: Name of the tool.
+        attempt: Number of the attempt within the run, from 1.
+        idempotency_key: The same for every attempt of this run, tool and inputs; empty for read tools. Pass it on to
+            providers that take one.
+        deadline: Monotonic seconds (`agentroute.ports.Clock.now`) when the attempt is given up.
+        model: Name of the model that answered, once a model step has said so.
+        tokens: Tokens read and written, once a model step has said so.
+    """
+
+    run_id: RunId
+    step: ToolId
+    attempt: AttemptId
+    idempotency_key: str
+    deadline: float
+    model: str | None = None
+    tokens: tuple[int, int] | None = None
+    charged: NanoUsd | None = field(default=None, repr=False)
+    on_late: Callable[[bool], None] | None = field(default=None, repr=False)
+    """Told (worked or not) when a call that was given up comes back after all; called on the event loop."""
+
+    def charge(self, *, usd: float) -> None:
+        """Report what the attempt really cost; several calls add up. Without one, the declared `usd` counts.
+
+        Raises:
+            DefinitionError: Not a number from 0 up.
+        """
+        amount = nanos(checked(f"charge of {self.step!r}", "usd", usd))
+        self.charged = NanoUsd((self.charged or 0) + amount)
+
+
+_current: ContextVar[Attempt] = ContextVar("agentroute_attempt")
+
+
+def current() -> Attempt:
+    """The attempt that is being served; for use inside tools (worker threads included).
+
+    Raises:
+        AgentrouteError: Called outside a tool.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise AgentrouteError("agentroute.current() works inside a tool that a run is calling") from None
+
+
+@contextmanager
+def serving(attempt: Attempt) -> Iterator[None]:
+    """Make `attempt` the current one for the block; the one before comes back after it (agents nest)."""
+    token = _current.set(attempt)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -1,0 +1,179 @@
+"""The seams: what the runtime needs from outside, as Protocols. Adapters implement them, tests bring small fakes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from pydantic import BaseModel
+
+from agentroute.graph.artifact import ArtifactType
+from agentroute.graph.tool import Guard, ToolSpec
+from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId
+from agentroute.run.events import Event
+
+Values: TypeAlias = Mapping[ArtifactId, Any]
+"""Artifact values by name."""
+
+
+class Clock(Protocol):
+    """Time, injected: monotonic for decisions, wall time for people."""
+
+    def now(self) -> float:
+        """Seconds from an arbitrary start; never jumps."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since 1970, UTC."""
+        ...
+
+
+class Tool(Protocol):
+    """A contract together with the way to call it."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The contract."""
+        ...
+
+    @property
+    def types(self) -> Mapping[ArtifactId, ArtifactType]:
+        """Types of the artifacts that the contract names, as far as they are known."""
+        ...
+
+    @property
+    def when(self) -> Guard | None:
+        """Guard that must allow the tool, if there is one."""
+        ...
+
+    @property
+    def ensure(self) -> Callable[[Any], bool] | None:
+        """Postcondition on the output (a tuple, for several), if there is one."""
+        ...
+
+    @property
+    def auxiliaries(self) -> Sequence["Tool"]:
+        """Tools that come with this one and are named by ``spec.verify`` or ``spec.compensate``."""
+        ...
+
+    async def call(self, inputs: Values) -> Values:
+        """Make one attempt. What comes back is not validated yet; a missing artifact means "nothing there".
+
+        Raises:
+            Exception: Any; `agentroute.guard.failures.classify` says what it means.
+        """
+        ...
+
+
+class ToolExecutor(Protocol):
+    """Calls tools. The seam at which faults are injected and calls are recorded."""
+
+    async def call(self, tool: Tool, inputs: Values) -> Values:
+        """Make one attempt of `tool`; `agentroute.current()` tells which."""
+        ...
+
+
+class ToolSource(Protocol):
+    """Something that must be open while its tools are used, such as a connection to an MCP server."""
+
+    async def aclose(self) -> None:
+        """Let go of processes and connections. May be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of a journal: an event with its number and the hash that chains it to the one before.
+
+    Attributes:
+        number: Counts from 0 within the run, without gaps.
+        event: The fact.
+        digest: SHA-256 over the previous digest and this event as canonical JSON, as hex.
+    """
+
+    number: int
+    event: Event
+    digest: str
+
+
+class Journal(Protocol):
+    """The durable record of runs; append-only."""
+
+    async def append(self, run: RunId, event: Event) -> None:
+        """Record one fact; when this returns, it is as safe as the journal can make it.
+
+        Raises:
+            JournalError: It could not be recorded. The run must not go on.
+        """
+        ...
+
+    async def read(self, run: RunId) -> Sequence[Record]:
+        """Everything recorded of a run, in order.
+
+        Raises:
+            UnknownRunError: Nothing is.
+            JournalError: What is there has a gap or was changed.
+        """
+        ...
+
+    async def runs(self) -> Sequence[RunId]:
+        """Every run on record, newest first."""
+        ...
+
+
+class Observer(Protocol):
+    """Told of every fact as it happens: traces, logs and progress are views of the same events."""
+
+    def observe(self, run: RunId, event: Event) -> None:
+        """Take note. Must not block, and must not raise."""
+        ...
+
+    def attempt_scope(self, run: RunId, attempt: AttemptId) -> AbstractContextManager[object]:
+        """Context in which an attempt is made, so that spans of the tool's own become its children."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A language model's answer.
+
+    Attributes:
+        text: As it came.
+        usd: What it cost, or None when the provider did not say enough to know.
+        input_tokens: Tokens read, 0 if unknown.
+        output_tokens: Tokens written, 0 if unknown.
+    """
+
+    text: str
+    usd: float | None
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class LanguageModel(Protocol):
+    """A model behind one structured call."""
+
+    def worst_case(self, model: str, messages: Sequence[Mapping[str, str]], max_tokens: int) -> NanoUsd:
+        """Upper bound of what `complete` may cost, in nano-dollars, without asking anybody.
+
+        Raises:
+            ConfigurationError: The model has no known price.
+        """
+        ...
+
+    async def complete(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        answer: type[BaseModel] | None = None,
+        max_tokens: int,
+        timeout_s: float,
+    ) -> Completion:
+        """Ask once, without retries. `answer` is sent as the schema the text must satisfy.
+
+        Raises:
+            ToolError: With what is known about the failure.
+            ConfigurationError: The model cannot be used as configured.
+        """
+        ...

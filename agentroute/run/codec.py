@@ -1,0 +1,25 @@
+"""Events as plain JSON data, and the hash that chains them."""
+
+import hashlib
+import json
+from dataclasses import fields
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from agentroute.run.events import Event
+
+GENESIS = "0" * 64
+"""Digest before the first event."""
+
+
+def encode(event: Event) -> dict[str, Any]:
+    """Turn an event into JSON data; ``event`` names its class. Values JSON cannot hold are shown by their type."""
+    data = {field.name: getattr(event, field.name) for field in fields(event)}
+    return {"event": type(event).__name__, **to_jsonable_python(data, fallback=lambda value: f"<{type(value).__name__}>")}
+
+
+def chain(previous: str, event: Event) -> str:
+    """Digest of `event` after `previous`: SHA-256 over both, the event as canonical JSON."""
+    canonical = json.dumps(encode(event), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(f"{previous}{canonical}".encode()).hexdigest()

@@ -1,0 +1,278 @@
+"""The facts a run consists of. Everything else (state, traces, logs, reports) is derived from them.
+
+Every event has `at`: seconds since the run started, by the injected clock. Money is in nano-dollars.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from agentroute.errors import FailureKind
+from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
+
+Outcome = Literal["succeeded", "demoted", "escalated", "cancelled"]
+"""How a run ends; exactly one of these."""
+
+Role = Literal["step", "verify", "compensate"]
+"""Why a tool is called: as a step of the route, to find out whether an effect happened, or to undo one."""
+
+HAND_OVER = "hand-over"
+"""The choice that is on every menu: a person takes it from here."""
+
+Decider = Literal["only-option", "policy", "model", "human"]
+"""Who chose from a menu."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice on a menu.
+
+    Attributes:
+        choice: Name of a goal, or `HAND_OVER`.
+        utility: What it is worth.
+        route: Tools still to be called for it.
+        weight: Expected cost of that route.
+    """
+
+    choice: str
+    utility: float
+    route: tuple[ToolId, ...] = ()
+    weight: NanoUsd = NanoUsd(0)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins. `wall` is its start in seconds since 1970; `inputs` are the artifacts at hand."""
+
+    at: float
+    agent: str
+    goal: GoalId
+    inputs: Mapping[ArtifactId, Any]
+    wall: float
+    budget: NanoUsd | None = None
+    deadline_s: float | None = None
+    llm_calls: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChosen:
+    """A route was chosen without a failure asking for it: at the start, after a guard closed or weights changed."""
+
+    at: float
+    goal: GoalId
+    tools: tuple[ToolId, ...]
+    weight: NanoUsd
+    optimal: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuardClosed:
+    """A tool's ``when=`` does not allow it in this run."""
+
+    at: float
+    tool: ToolId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """Intent: recorded before the call. `reserved` is the worst case held back for it, `number` counts per tool from 1.
+
+    For `role` verify and compensate, `about` is the attempt in question.
+    """
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    number: int
+    key: str
+    reserved: NanoUsd
+    role: Role = "step"
+    about: AttemptId | None = None
+    calls_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSucceeded:
+    """The attempt returned what its contract promises."""
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    outputs: Mapping[ArtifactId, Any]
+    spent: NanoUsd
+    model: str | None = None
+    tokens: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """The attempt failed. `error` is the exception's type, `message` what it said (redacted).
+
+    `in_doubt`: the tool changes something that must happen once, and nobody knows whether it did.
+    """
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    kind: FailureKind
+    error: str
+    message: str
+    spent: NanoUsd
+    in_doubt: bool = False
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAbandoned:
+    """The attempt was cancelled because its result is no longer wanted. Only calls that change nothing are."""
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    spent: NanoUsd
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LateResultFenced:
+    """A call that had been given up came back after all; its result was not used."""
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    succeeded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Answer to a failure: the new route still uses the tool. The next attempt waits `wait_s` seconds."""
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    kind: FailureKind
+    wait_s: float
+    weight: NanoUsd
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouted:
+    """Answer to a failure: the same goal, by other tools. `budget_left` is None without a limit."""
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    kind: FailureKind
+    before: tuple[ToolId, ...]
+    after: tuple[ToolId, ...]
+    weight_before: NanoUsd
+    weight_after: NanoUsd
+    optimal: bool
+    budget_left: NanoUsd | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Every way is closed for now; the run waits `seconds` until `tool` comes back."""
+
+    at: float
+    tool: ToolId
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Answer to a doubt: the effect of `attempt` was found (`outputs`), or it was found not to have happened."""
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    verifier: ToolId
+    happened: bool
+    outputs: Mapping[ArtifactId, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Compensated:
+    """The effect of `attempt` was undone."""
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    compensator: ToolId
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Nothing is left to try about the effect of `attempt`; a person has to look at it."""
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The run waits for a person to choose from `menu`; it can be resumed by any process that has the journal."""
+
+    at: float
+    menu: tuple[Option, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """No route was left for the goal; `by` chose from the menu. `note` says why it was not somebody else."""
+
+    at: float
+    menu: tuple[Option, ...]
+    choice: str
+    by: Decider
+    reason: str
+    note: str = ""
+    spent: NanoUsd = NanoUsd(0)
+    model_called: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The run was taken up again from its journal. Attempts without an outcome are ambiguous failures from here on."""
+
+    at: float
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The one terminal event."""
+
+    at: float
+    outcome: Outcome
+    goal: GoalId | None
+    reason: str
+
+
+Event: TypeAlias = (
+    RunStarted
+    | RouteChosen
+    | GuardClosed
+    | AttemptStarted
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptAbandoned
+    | LateResultFenced
+    | Retried
+    | Rerouted
+    | Waiting
+    | Verified
+    | Compensated
+    | Unresolved
+    | Suspended
+    | Chosen
+    | Resumed
+    | RunFinished
+)

@@ -1,0 +1,242 @@
+"""The state of a run: a fold over its events. Nothing else changes it, so any process can rebuild it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
+from agentroute.run.events import (
+    HAND_OVER,
+    AttemptAbandoned,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    Chosen,
+    Compensated,
+    Event,
+    GuardClosed,
+    LateResultFenced,
+    Option,
+    Rerouted,
+    Resumed,
+    Retried,
+    RouteChosen,
+    RunFinished,
+    RunStarted,
+    Suspended,
+    Unresolved,
+    Verified,
+    Waiting,
+)
+
+
+@dataclass(slots=True)
+class RunState:
+    """What is known about a run so far.
+
+    Attributes:
+        asked: The goal the run was started for.
+        goal: The goal it pursues now; lower on the ladder after a demotion, None once handed over.
+        artifacts: Values at hand.
+        route: Tools of the current route, the ones already done included.
+        weight: Expected cost of the route when it was chosen.
+        done: Tools that completed, in order of completion.
+        in_flight: Attempts without an outcome.
+        tries: Attempts per tool that count against its limit.
+        closed: Tools that cannot be used in this run, with the reason.
+        not_before: Earliest next attempt of a tool, in seconds since the start.
+        unanswered: Failures that no retry, reroute, demotion or escalation has answered yet.
+        doubts: Failures of tools whose effect may have happened.
+        effects: Attempts that changed something and have not been undone, in order of completion.
+        rechecks: Effects found not to have happened after a timeout, to be looked for once more before the end.
+        makers: Which success made each artifact; inputs have none.
+        auxiliary_failures: Latest failure to verify or undo, by the attempt it was about.
+        wait_until: Seconds since the start until which the run said it waits.
+        unresolved: Why a person has to look at an effect, if so.
+        menu: Choices of a suspended run.
+        finished: The terminal event.
+    """
+
+    agent: str = ""
+    asked: GoalId | None = None
+    goal: GoalId | None = None
+    started_wall: float = 0.0
+    artifacts: dict[ArtifactId, Any] = field(default_factory=dict)
+    inputs: frozenset[ArtifactId] = frozenset()
+    route: tuple[ToolId, ...] = ()
+    weight: NanoUsd = NanoUsd(0)
+    optimal: bool = False
+    done: list[ToolId] = field(default_factory=list)
+    in_flight: dict[AttemptId, AttemptStarted] = field(default_factory=dict)
+    tries: dict[ToolId, int] = field(default_factory=dict)
+    closed: dict[ToolId, str] = field(default_factory=dict)
+    not_before: dict[ToolId, float] = field(default_factory=dict)
+    unanswered: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
+    doubts: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
+    effects: dict[AttemptId, AttemptSucceeded | Verified] = field(default_factory=dict)
+    rechecks: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
+    makers: dict[ArtifactId, AttemptSucceeded | Verified] = field(default_factory=dict)
+    auxiliary_failures: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
+    wait_until: float = 0.0
+    unresolved: str = ""
+    menu: tuple[Option, ...] = ()
+    suspended_for: str = ""
+    finished: RunFinished | None = None
+    attempts: int = 0
+    retries: int = 0
+    reroutes: int = 0
+    escalations: int = 0
+    model_calls: int = 0
+    spent: int = 0
+
+    def apply(self, event: Event) -> None:  # noqa: C901, PLR0912  # one flat case per kind of fact, ordered by frequency
+        """Fold one fact into the state."""
+        match event:
+            case AttemptStarted():
+                self._started(event)
+            case AttemptSucceeded():
+                self._succeeded(event)
+            case AttemptFailed():
+                self._failed(event)
+            case Retried():
+                self.retries += 1
+                self._answered(event.attempt)
+                self.not_before[event.tool] = event.at + event.wait_s
+            case Rerouted():
+                self.reroutes += 1
+                self._answered(event.attempt)
+                self.route, self.weight, self.optimal = event.after, event.weight_after, event.optimal
+            case RouteChosen():
+                self.route, self.weight, self.optimal = event.tools, event.weight, event.optimal
+            case GuardClosed():
+                self.closed[event.tool] = event.reason
+            case AttemptAbandoned():
+                self.in_flight.pop(event.attempt, None)
+                self.spent += event.spent
+            case Verified():
+                self._verified(event)
+            case Compensated():
+                self._compensated(event)
+            case Unresolved():
+                self._unresolved(event)
+            case Waiting():
+                self.wait_until = event.at + event.seconds
+            case Suspended():
+                self.menu, self.suspended_for = event.menu, event.reason
+            case Chosen():
+                self._chosen(event)
+            case RunStarted():
+                self._run_started(event)
+            case RunFinished():
+                self.finished = event
+            case Resumed():
+                self._resumed(event)
+            case LateResultFenced():
+                pass
+            case _:
+                assert_never(event)
+
+    def _run_started(self, event: RunStarted) -> None:
+        self.agent, self.started_wall = event.agent, event.wall
+        self.asked = self.goal = event.goal
+        self.artifacts = dict(event.inputs)
+        self.inputs = frozenset(event.inputs)
+
+    def _started(self, event: AttemptStarted) -> None:
+        self.attempts += 1
+        self.in_flight[event.attempt] = event
+        self.tries[event.tool] = event.number
+        self.model_calls += event.calls_model
+
+    def _succeeded(self, event: AttemptSucceeded) -> None:
+        started = self.in_flight.pop(event.attempt)
+        self.spent += event.spent
+        if started.role == "step":
+            self._made(event)
+            if started.key:  # only attempts that change something carry a key
+                self.effects[event.attempt] = event
+            self._forget_rechecks(event.tool)
+
+    def _made(self, event: AttemptSucceeded | Verified) -> None:
+        self.done.append(event.tool)
+        self.artifacts.update(event.outputs)
+        self.makers.update(dict.fromkeys(event.outputs, event))
+
+    def _failed(self, event: AttemptFailed) -> None:
+        started = self.in_flight.pop(event.attempt)
+        self.spent += event.spent
+        if started.about is not None:
+            self.auxiliary_failures[started.about] = event
+        else:
+            self.unanswered[event.attempt] = event
+            if event.in_doubt:
+                self.doubts[event.attempt] = event
+        if event.kind in ("permanent", "contract"):
+            self.closed[event.tool] = event.message
+
+    def _answered(self, attempt: AttemptId) -> None:
+        self.unanswered.pop(attempt, None)
+        for about, failure in list(self.auxiliary_failures.items()):
+            if failure.attempt == attempt:
+                del self.auxiliary_failures[about]
+
+    def _verified(self, event: Verified) -> None:
+        doubt = self.doubts.pop(event.attempt, None)
+        again = self.rechecks.pop(event.attempt, None)
+        self._remedied(event.attempt, event.verifier)
+        if not event.happened:
+            if doubt is not None and doubt.kind == "ambiguous":
+                self.rechecks[event.attempt] = doubt
+            return
+        self.effects[event.attempt] = event
+        if again is None or not all(artifact in self.artifacts for artifact in event.outputs):
+            self.unanswered.pop(event.attempt, None)
+            self.closed.pop(event.tool, None)
+            self._made(event)
+
+    def _compensated(self, event: Compensated) -> None:
+        """What was undone is no longer there: neither the effect nor what it produced."""
+        self.doubts.pop(event.attempt, None)
+        self.effects.pop(event.attempt, None)
+        self._remedied(event.attempt, event.compensator)
+        for artifact in [name for name, maker in self.makers.items() if maker.attempt == event.attempt]:
+            del self.makers[artifact], self.artifacts[artifact]
+
+    def _unresolved(self, event: Unresolved) -> None:
+        self.doubts.pop(event.attempt, None)
+        self.rechecks.pop(event.attempt, None)
+        self.effects.pop(event.attempt, None)
+        self.auxiliary_failures.pop(event.attempt, None)
+        self.unresolved = event.reason
+
+    def _remedied(self, attempt: AttemptId, by: ToolId) -> None:
+        """A verifier or compensator did its work; the next doubt finds it with its attempts unspent."""
+        self.auxiliary_failures.pop(attempt, None)
+        self.tries.pop(by, None)
+        self.not_before.pop(by, None)
+
+    def _forget_rechecks(self, tool: ToolId) -> None:
+        """A later attempt of the same tool had the same key, so what would be found is its own effect."""
+        for attempt in [a for a, failure in self.rechecks.items() if failure.tool == tool]:
+            del self.rechecks[attempt]
+
+    def _resumed(self, event: Resumed) -> None:
+        """Nobody is waiting for the attempts of the process that is gone."""
+        self.wait_until = 0.0
+        self.not_before = {tool: min(at, event.at) for tool, at in self.not_before.items()}
+
+    def _chosen(self, event: Chosen) -> None:
+        self.menu, self.suspended_for = (), ""
+        self.unanswered.clear()
+        self.spent += event.spent
+        self.model_calls += event.model_called
+        self.escalations += event.by in ("model", "human") or event.choice == HAND_OVER
+        self.goal = None if event.choice == HAND_OVER else GoalId(event.choice)
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """Rebuild the state of a run from its facts."""
+    state = RunState()
+    for event in events:
+        state.apply(event)
+    return state

@@ -1,0 +1,79 @@
+"""What a run comes to, as its caller sees it."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from agentroute.ids import RunId, dollars
+from agentroute.run.events import Outcome
+from agentroute.run.state import RunState
+
+
+class RunResult(BaseModel):
+    """The end of a run.
+
+    Attributes:
+        run_id: Identifies it in the store and in traces.
+        outcome: ``succeeded``, ``demoted``, ``escalated`` or ``cancelled``.
+        goal: The goal that was reached; the one that was asked for if none was.
+        artifacts: All artifacts at hand at the end, by name.
+        route: Names of the tools that completed, in order of completion.
+        attempts: Calls made, those to verify or undo an effect included.
+        retries: Failures answered by calling the same tool again.
+        reroutes: Failures answered by other tools for the same goal.
+        escalations: Times a model or a person decided, or the run was handed over.
+        llm_calls: Model calls, of steps and of escalations.
+        cost_usd: What was spent, USD.
+        duration_s: Seconds from start to end.
+        trace_id: OpenTelemetry trace of the run, 32 hexadecimal digits.
+        reason: Why it ended like this, for people.
+        suspended: The run waits for a person: `agentroute.Agent.resume` with one of `menu`.
+        menu: What that person can choose from.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    outcome: Outcome
+    goal: str
+    artifacts: dict[str, Any]
+    route: list[str]
+    attempts: int
+    retries: int
+    reroutes: int
+    escalations: int
+    llm_calls: int
+    cost_usd: float
+    duration_s: float
+    trace_id: str
+    reason: str = ""
+    suspended: bool = False
+    menu: list[str] = []
+
+    def __getitem__(self, artifact: Any) -> Any:
+        """Return an artifact by type or name: ``result[Booking]``."""
+        name = artifact if isinstance(artifact, str) else getattr(artifact, "__name__", str(artifact))
+        return self.artifacts[name]
+
+
+def result_of(run_id: RunId, state: RunState, *, duration_s: float, trace_id: str) -> RunResult:
+    """Read the result off the state. A suspended run counts as escalated until somebody answers."""
+    finished = state.finished
+    return RunResult(
+        run_id=run_id,
+        outcome=finished.outcome if finished else "escalated",
+        goal=state.goal or state.asked or "",
+        artifacts=dict(state.artifacts),
+        route=list(state.done),
+        attempts=state.attempts,
+        retries=state.retries,
+        reroutes=state.reroutes,
+        escalations=state.escalations + (finished is None),
+        llm_calls=state.model_calls,
+        cost_usd=dollars(state.spent),
+        duration_s=duration_s,
+        trace_id=trace_id,
+        reason=finished.reason if finished else state.suspended_for,
+        suspended=finished is None,
+        menu=[option.choice for option in state.menu],
+    )

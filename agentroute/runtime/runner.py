@@ -1,0 +1,199 @@
+"""The loop: decide, do the one thing, record what came of it, decide again."""
+
+from collections.abc import Sequence
+
+import anyio
+from anyio.abc import TaskGroup
+
+from agentroute.guard.budget import Ledger
+from agentroute.ids import AttemptId, RunId
+from agentroute.run.decision import Abandon, Ask, Call, Finish, Navigator, Record, Wait
+from agentroute.run.events import Chosen, Event, Option, RunFinished, Suspended
+from agentroute.run.state import RunState
+from agentroute.runtime.escalation import Choice, by_model, by_policy
+from agentroute.runtime.executor import Executor, Flight
+from agentroute.runtime.services import Services
+
+
+class Runner:
+    """Drives one run from wherever its state is to its end, or until it has to wait for a person."""
+
+    def __init__(self, services: Services, run_id: RunId, state: RunState, *, origin: float) -> None:
+        """Take up a run.
+
+        Args:
+            services: What the agent's runs share.
+            run_id: The run.
+            state: Where it stands: as of its start, or folded from its journal.
+            origin: The injected clock's time that counts as second 0 of the run.
+        """
+        budget = services.budget
+        self.run_id = run_id
+        self.state = state
+        self._services = services
+        self._origin = origin
+        self._deadline = budget.deadline_s
+        self._ledger = Ledger(budget.money, model_calls=budget.llm_calls)
+        self._ledger.spent, self._ledger.model_calls = state.spent, state.model_calls
+        guards = {name: tool.when for name, tool in services.tools.items() if tool.when is not None}
+        self._navigator = Navigator(
+            services.graph,
+            state,
+            services.board,
+            self._ledger,
+            rates=services.rates,
+            guards=guards,
+            origin=origin,
+            deadline_s=self._deadline,
+            backoff=services.backoff,
+        )
+        self._executor = Executor(
+            services,
+            run_id,
+            state,
+            self._ledger,
+            record=self.record,
+            late=self._note_late,
+            now=self.now,
+            deadline_s=self._deadline,
+        )
+        self._boarding: list[Flight] = []
+        self._scopes: dict[AttemptId, anyio.CancelScope] = {}
+        self._late: list[Event] = []
+        self._crash: Exception | None = None
+        self._wake = anyio.Event()
+
+    async def drive(self) -> None:
+        """Run to the end. Every turn of this loop does the one thing that follows from all facts so far."""
+        async with anyio.create_task_group() as flights:
+            while True:
+                match self._navigator.decide(self.now()):
+                    case Call() as call:
+                        await self._start(call)
+                    case Wait(until):
+                        await self._wait(flights, until)
+                    case Record(event):
+                        await self.record(event)
+                    case Abandon(attempts):
+                        await self._abandon(flights, attempts)
+                    case Ask(menu, reason):
+                        if not await self._ask(menu, reason):
+                            return
+                    case Finish(outcome, reason):
+                        await self.record(RunFinished(self.now(), outcome, self.state.goal, reason))
+                        return
+
+    def now(self) -> float:
+        """Seconds since the run started."""
+        return self._services.clock.now() - self._origin
+
+    async def record(self, event: Event) -> None:
+        """Append a fact to the journal, then let everybody see it. What is not recorded has not happened."""
+        await self._services.journal.append(self.run_id, event)
+        self.state.apply(event)
+        self._navigator.note(event)
+        for observer in self._services.observers:
+            observer.observe(self.run_id, event)
+
+    async def cancel(self) -> None:
+        """Record that the run was cut off; effects nobody could look into are named."""
+        if self.state.finished is None:
+            doubts = ", ".join(failure.tool for failure in self.state.doubts.values())
+            reason = f"cancelled; unknown whether it happened: {doubts}" if doubts else "cancelled"
+            await self.record(RunFinished(self.now(), "cancelled", self.state.goal, reason))
+
+    # ---------------------------------------------------------------- attempts
+
+    async def _start(self, call: Call) -> None:
+        flight = await self._executor.begin(call)
+        if flight is None:
+            self._navigator.refresh()  # the money is not there after all
+        else:
+            self._boarding.append(flight)
+
+    async def _wait(self, flights: TaskGroup, until: float | None) -> None:
+        """Let the attempts run until one ends, or until it is time to look again."""
+        if until is None and len(self._boarding) == len(self.state.in_flight) == 1:
+            await self._executor.fly(self._boarding.pop())  # nothing to overlap with, so no task is needed
+            return
+        self._take_off(flights)
+        ends = [moment for moment in (until, self._deadline) if moment is not None and moment > self.now()]
+        with anyio.move_on_after(min(ends) - self.now() if ends else None):
+            await self._wake.wait()
+        await self._catch_up()
+
+    def _take_off(self, flights: TaskGroup) -> None:
+        while self._boarding:
+            flight = self._boarding.pop(0)
+            self._scopes[flight.started.attempt] = anyio.CancelScope()
+            flights.start_soon(self._fly, flight)
+
+    async def _fly(self, flight: Flight) -> None:
+        try:
+            with self._scopes[flight.started.attempt]:
+                await self._executor.fly(flight)
+        except Exception as error:  # noqa: BLE001  # only the record itself can fail here; raised again in the loop
+            self._crash = error
+        finally:
+            del self._scopes[flight.started.attempt]
+            self._wake.set()
+
+    async def _abandon(self, flights: TaskGroup, attempts: Sequence[AttemptId]) -> None:
+        """Cancel attempts and wait until they have gone; those not started yet start cancelled."""
+        self._take_off(flights)
+        for attempt in attempts:
+            self._scopes[attempt].cancel()
+        while any(attempt in self.state.in_flight for attempt in attempts):
+            await self._wake.wait()
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """See what has come in meanwhile: late results to be fenced off, a journal that cannot be written."""
+        if self._wake.is_set():
+            self._wake = anyio.Event()
+        if self._crash is not None:
+            raise self._crash
+        while self._late:
+            await self.record(self._late.pop(0))
+
+    def _note_late(self, event: Event) -> None:
+        if self.state.finished is None:
+            self._late.append(event)
+            self._wake.set()
+
+    # ---------------------------------------------------------------- escalation
+
+    async def _ask(self, menu: Sequence[Option], reason: str) -> bool:
+        """Let somebody choose from the menu; False if that is a person, and the run has to wait."""
+        if len(menu) == 1:
+            choice = Choice(menu[0].choice, "only-option")
+        elif self._services.escalate == "human" and not self._expired():
+            await self.record(Suspended(self.now(), tuple(menu), reason))
+            return False
+        elif self._services.escalate in ("policy", "human") or self._expired():
+            choice = by_policy(menu)
+        else:
+            choice = await self._ask_model(menu)
+        await self.choose(menu, choice, reason)
+        return True
+
+    async def choose(self, menu: Sequence[Option], choice: Choice, reason: str) -> None:
+        """Record a choice from the menu."""
+        event = Chosen(
+            self.now(), tuple(menu), choice.choice, choice.by, reason, choice.note, choice.spent, choice.model_called
+        )
+        await self.record(event)
+
+    async def _ask_model(self, menu: Sequence[Option]) -> Choice:
+        left = float("inf") if self._deadline is None else self._deadline - self.now()
+        return await by_model(
+            self._services.model(),
+            self._services.escalate,
+            menu,
+            self.state.unanswered.values(),
+            self._ledger,
+            timeout_s=left,
+        )
+
+    def _expired(self) -> bool:
+        return self._deadline is not None and self.now() >= self._deadline

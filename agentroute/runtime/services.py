@@ -1,0 +1,65 @@
+"""What all runs of an agent share."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import anyio
+
+from agentroute.graph.cost import Rates
+from agentroute.graph.toolgraph import ToolGraph
+from agentroute.guard.budget import Budget
+from agentroute.ids import ToolId
+from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
+from agentroute.routing.health import HealthBoard
+
+
+class DirectCalls:
+    """Calls tools as they are. Fault injection stands in its place."""
+
+    async def call(self, tool: Tool, inputs: Values) -> Values:
+        """Make one attempt of `tool`."""
+        return await tool.call(inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of an agent that its runs have in common.
+
+    Attributes:
+        name: The agent's name.
+        graph: Tools and goals.
+        tools: How to call each tool.
+        board: Health of the tools.
+        budget: Limits of each run.
+        rates: Exchange rates into money.
+        escalate: ``"policy"``, ``"human"`` or the name of a model.
+        executor: Makes the calls.
+        journal: Records the facts.
+        observers: Told of the facts.
+        model: Language model that escalations ask, loaded when first needed.
+        clock: The time.
+        random: Source of jitter and run ids.
+        slots: Attempts that may be under way at once, over all runs.
+        redact: Removes secrets from text before it is recorded.
+    """
+
+    name: str
+    graph: ToolGraph
+    tools: Mapping[ToolId, Tool]
+    board: HealthBoard
+    budget: Budget
+    rates: Rates
+    escalate: str
+    executor: ToolExecutor
+    journal: Journal
+    observers: Sequence[Observer]
+    model: Callable[[], LanguageModel]
+    clock: Clock
+    random: Random
+    slots: anyio.Semaphore
+    redact: Callable[[str], str]
+
+    def backoff(self, attempts: int) -> float:
+        """Seconds to wait after so many attempts of a tool: exponential, with jitter of half to one and a half."""
+        return self.board.settings.backoff_s * 2 ** min(attempts - 1, 16) * (0.5 + self.random.random())
