@@ -5,7 +5,7 @@ something fails, the route is computed anew; a model is asked only when none is 
 """
 
 from agentroute.adapters.functions import FunctionTool, tool
-from agentroute.agent import Agent, RoutePlan
+from agentroute.agent import Agent
 from agentroute.attempt import Attempt, current
 from agentroute.errors import (
     AgentrouteError,
@@ -24,7 +24,8 @@ from agentroute.graph.goal import Goal
 from agentroute.graph.tool import AtLeast
 from agentroute.guard.budget import Budget
 from agentroute.routing.health import Health
-from agentroute.runtime.result import RunResult
+from agentroute.run.plan import RoutePlan
+from agentroute.run.result import RunResult
 
 __version__ = "0.1.0"
 

@@ -1,53 +1,40 @@
 """An agent: tools, goals and limits, put together. The composition root of the library."""
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
-from pydantic import BaseModel, ConfigDict, ValidationError
 
+from agentroute.adapters.agent_tool import AgentTool, agent_tool_spec
 from agentroute.adapters.clock import LoopClock
+from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
-from agentroute.errors import DefinitionError, InputError, NoRouteError, UnknownRunError
-from agentroute.graph.artifact import Artifact, ArtifactType, artifact_type, marker
+from agentroute.adapters.signature import Function
+from agentroute.errors import ConfigurationError, DefinitionError, InputError, NoRouteError
+from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Rates
 from agentroute.graph.goal import Goal
+from agentroute.graph.inputs import Names
+from agentroute.graph.tool import AtLeast, KOfN, Need
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
-from agentroute.ids import ArtifactId, GoalId, NanoUsd, RunId, ToolId, dollars
+from agentroute.ids import ArtifactId, GoalId, RunId, ToolId
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor
 from agentroute.routing.health import Health, HealthBoard
-from agentroute.routing.router import Problem, Route, cheapest_route, missing
 from agentroute.run.events import RunStarted
+from agentroute.run.plan import Planner, RoutePlan
+from agentroute.run.result import RunResult, result_of
 from agentroute.run.state import RunState, fold
 from agentroute.runtime.escalation import Choice
-from agentroute.runtime.result import RunResult, result_of
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls, Services
 
-
-class RoutePlan(BaseModel):
-    """A route as it would be taken now.
-
-    Attributes:
-        goal: What it leads to.
-        feasible: Whether there is one.
-        tools: Tools to call, in an order that can be executed.
-        weight: Expected cost in USD, time and risk included at the agent's rates.
-        optimal: Proven to be the cheapest.
-        reason: Why there is none.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    goal: str
-    feasible: bool
-    tools: list[str] = []
-    weight: float = 0.0
-    optimal: bool = False
-    reason: str = ""
+if TYPE_CHECKING:
+    from agentroute.adapters.mcp_tools import McpServers
 
 
 class Agent:
@@ -117,6 +104,59 @@ class Agent:
             slots=anyio.Semaphore(max_concurrency, fast_acquire=True),
             redact=str,
         )
+        self._names = Names(name, self.graph, self.types)
+        self._planner = Planner(self.graph, self._services.board, self._services.rates, self._services.budget)
+
+    def with_options(
+        self,
+        *,
+        escalate: str | None = None,
+        seed: int | None = None,
+        observers: Sequence[Observer] = (),
+        journal: Journal | None = None,
+        clock: Clock | None = None,
+        wrap_executor: Callable[[ToolExecutor, Clock], ToolExecutor] | None = None,
+    ) -> Self:
+        """The same agent in other surroundings; tools and health stay shared.
+
+        Args:
+            escalate: As for `Agent`.
+            seed: As for `Agent`.
+            observers: Told of every fact, besides those there are.
+            journal: As for `Agent`.
+            clock: As for `Agent`.
+            wrap_executor: Given what makes the calls and the clock, returns what makes them from here on, such as a
+                fault injector.
+        """
+        known = self._services
+        executor, time = known.executor, clock or known.clock
+        twin = copy.copy(self)
+        twin._services = replace(  # noqa: SLF001  # a copy of our own
+            known,
+            escalate=escalate or known.escalate,
+            random=known.random if seed is None else Random(seed),  # noqa: S311
+            observers=(*known.observers, *observers),
+            journal=journal or known.journal,
+            clock=time,
+            executor=executor if wrap_executor is None else wrap_executor(executor, time),
+        )
+        return twin
+
+    async def __aenter__(self) -> Self:
+        """Nothing to open: what tools need is opened when it is first used."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close what the tools opened."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close what the tools opened, such as MCP servers and HTTP connections. May be called twice."""
+        sources = {
+            id(source): source for tool in self._services.tools.values() if (source := getattr(tool, "source", None))
+        }
+        for source in sources.values():
+            await source.aclose()
 
     # ---------------------------------------------------------------- runs
 
@@ -140,8 +180,9 @@ class Agent:
             JournalError: Facts cannot be recorded; nothing further was called.
         """
         services = self._services
-        asked = self._goal(goal)
-        at_hand = self._inputs(values, inputs or {})
+        self._check_bound()
+        asked = self._names.goal(goal)
+        at_hand = self._names.inputs(values, inputs or {})
         self._check_reachable(asked, frozenset(at_hand))
         state = RunState()
         runner = Runner(services, self._run_id(run_id), state, origin=services.clock.now())
@@ -196,10 +237,76 @@ class Agent:
 
         return anyio.run(main)
 
+    def as_tool(self, goal: str | None = None, *, name: str | None = None, timeout_s: float | None = None) -> AgentTool:
+        """Make this agent a tool of another, from the inputs of the goal's cheapest route to the goal's artifacts.
+
+        Args:
+            goal: What a call pursues; the first goal if left out.
+            name: Name of the tool; ``agent.goal`` if left out.
+            timeout_s: Seconds for a call; the agent's own deadline (or 300) if left out.
+
+        Raises:
+            NoRouteError: The goal cannot be reached from any inputs.
+            DefinitionError: The goal asks for "at least k of": then nobody could say what the tool produces.
+        """
+        asked = self._names.goal(goal)
+        route = self._planner.route(asked, self.graph.inputs)
+        if route is None:
+            raise NoRouteError(asked, missing=self._planner.missing(asked, self.graph.inputs))
+        label, budget = ToolId(name or f"{self.name}.{asked}"), self._services.budget
+        spec = agent_tool_spec(label, self.graph, self.graph.goals[asked], route, budget, timeout_s)
+
+        async def run(inputs: Mapping[ArtifactId, Any]) -> RunResult:
+            return await self.run(goal=asked, inputs={str(name): value for name, value in inputs.items()})
+
+        return AgentTool(spec, self.types, run)
+
+    @classmethod
+    def from_graph(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        tools: Mapping[str, Function | FunctionTool | Tool] | None = None,
+        mcp: "McpServers | None" = None,
+        **options: Any,
+    ) -> Self:
+        """Build an agent from a graph file.
+
+        Args:
+            path: The file; `agentroute schema graph` prints its format.
+            tools: Code for the file's tools by name: functions, whose parameters are artifacts by name, or tools.
+            mcp: Servers for those tools that the file binds with ``mcp:``.
+            **options: As for `Agent`; what the file says (name, goals, rates, budget) is its to say.
+
+        Raises:
+            DocumentError: The file is refused, with ``file:line:column``.
+            DefinitionError: A function does not fit its tool, or `tools` names one that the file does not have.
+        """
+        from agentroute.adapters.bound_tool import bind  # YAML and its schema, only for those who use files
+        from agentroute.adapters.files import read_graph
+
+        document = read_graph(path)
+        limits = document.budget
+        return cls(
+            name=document.name,
+            tools=bind(document, str(path), tools or {}, mcp),
+            goals=[
+                Goal(goal.name, list(map(_as_written, goal.spec.requires)), goal.utility) for goal in document.goals
+            ],
+            rates=document.rates.rates,
+            budget=Budget(limits.usd, limits.deadline_s, limits.llm_calls),
+            **options,
+        )
+
     # ---------------------------------------------------------------- plans
 
     def plan(
-        self, *, goal: str | None = None, have: Iterable[Any] | None = None, down: Iterable[str] = (), now: float | None = None
+        self,
+        *,
+        goal: str | None = None,
+        have: Iterable[Any] | None = None,
+        down: Iterable[str] = (),
+        now: float | None = None,
     ) -> RoutePlan:
         """Say which route a run would take. Pure: nothing is called.
 
@@ -207,93 +314,17 @@ class Agent:
             goal: Name of the goal; the first of the agent's if left out.
             have: Artifacts at hand, as types or names; everything that no tool produces, if left out.
             down: Tools to do without.
-            now: Time on the agent's clock at which to judge health; ignored while nothing has been called.
+            now: Time on the agent's clock at which to judge health; when something was last called, if left out.
 
         Raises:
             InputError: A goal, artifact or tool has no such name.
         """
-        asked = self._goal(goal)
-        at_hand = self.graph.inputs if have is None else frozenset(self._artifact_name(item) for item in have)
-        without = {self._known(name, self.graph.tools, "tool") for name in down}
-        problem = self._problem(asked, at_hand, without, now)
-        route = cheapest_route(problem)
-        if route is None:
-            return RoutePlan(goal=asked, feasible=False, reason=self._why_infeasible(problem))
-        return RoutePlan(
-            goal=asked, feasible=True, tools=list(route.tools), weight=dollars(route.weight), optimal=route.optimal
-        )
+        names = self._names
+        at_hand = self.graph.inputs if have is None else frozenset(map(names.artifact, have))
+        moment = self._services.board.latest if now is None else now
+        return self._planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
 
-    def _problem(self, goal: GoalId, have: frozenset[ArtifactId], without: set[str], now: float | None) -> Problem:
-        services, budget = self._services, self._services.budget
-        usable = [
-            spec
-            for spec in self.graph.routable.values()
-            if spec.name not in without and (budget.money is None or spec.cost.worst <= budget.money)
-        ]
-        if now is not None:
-            usable = [spec for spec in usable if services.board.admits(spec, now)]
-        return Problem(
-            graph=self.graph.compiled,
-            goal=goal,
-            have=have,
-            weights={spec.name: services.board.weight(spec, services.rates, now or 0.0) for spec in usable},
-            latency_s=None if budget.deadline_s is None else {spec.name: spec.cost.latency_s for spec in usable},
-            within_s=budget.deadline_s,
-            usd=None if budget.money is None else {spec.name: spec.cost.expected for spec in usable},
-            within_usd=budget.money,
-        )
-
-    def _why_infeasible(self, problem: Problem) -> str:
-        lacking = missing(problem)
-        if lacking:
-            return f"nothing at hand and no usable tool provides: {', '.join(lacking)}"
-        return "every route is above the budget or the deadline"
-
-    # ---------------------------------------------------------------- inputs
-
-    def _goal(self, name: str | None) -> GoalId:
-        if name is None:
-            assert self.graph.first_goal is not None
-            return self.graph.first_goal
-        return GoalId(self._known(name, self.graph.goals, "goal"))
-
-    def _known(self, name: str, among: Iterable[str], kind: str) -> str:
-        known = list(among)
-        if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there is: {', '.join(sorted(known))}"
-            raise InputError(f"agent {self.name!r} has no {kind} {name!r}; {hint}")
-        return name
-
-    def _artifact_name(self, item: Any) -> ArtifactId:
-        name = item if isinstance(item, str) else artifact_type(item, subject="have=").id
-        return ArtifactId(self._known(name, self.graph.artifacts, "artifact"))
-
-    def _inputs(self, values: Iterable[Any], named: Mapping[str, Any]) -> dict[ArtifactId, Any]:
-        found: dict[ArtifactId, Any] = {}
-        for value in values:
-            found[self._recognise(value)] = value
-        for name, value in named.items():
-            artifact = self._artifact_name(name)
-            kind = self.types.get(artifact)
-            try:
-                found[artifact] = value if kind is None else kind.validate(value)
-            except ValidationError as error:
-                raise InputError(f"input {name!r} does not fit: {error}") from error
-        return found
-
-    def _recognise(self, value: Any) -> ArtifactId:
-        """Which artifact a positional input is: by its type's name, else the only artifact of that type."""
-        name = type(value).__name__
-        kind = self.types.get(ArtifactId(name))
-        if kind is not None and marker(kind.annotation) is None:
-            return kind.id
-        matches = [kind for kind in self.types.values() if _holds(kind, value)]
-        matches = [kind for kind in matches if kind.id in self.graph.inputs] or matches
-        if len(matches) == 1:
-            return matches[0].id
-        names = ", ".join(sorted(kind.id for kind in matches)) or "none"
-        raise InputError(f"a value of type {name} could be any of: {names}; pass it by name: inputs={{'...': value}}")
+    # ---------------------------------------------------------------- checks before a run
 
     def _check_reachable(self, goal: GoalId, have: frozenset[ArtifactId]) -> None:
         """Refuse a run that could reach nothing at all, even if every tool worked.
@@ -304,13 +335,25 @@ class Agent:
         key = (goal, have)
         if key in self._reachable:
             return
-        free = dict.fromkeys(self.graph.routable, NanoUsd(1))
         for name in (goal, *(lesser.name for lesser in self.graph.below(goal))):
-            if not missing(Problem(graph=self.graph.compiled, goal=name, have=have, weights=free)):
+            if not self._planner.missing(name, have):
                 self._reachable.add(key)
                 return
-        problem = Problem(graph=self.graph.compiled, goal=goal, have=have, weights=free)
-        raise NoRouteError(goal, missing=missing(problem))
+        raise NoRouteError(goal, missing=self._planner.missing(goal, have))
+
+    def _check_bound(self) -> None:
+        """Refuse a run over tools of a graph file that have no code.
+
+        Raises:
+            ConfigurationError: Naming them.
+        """
+        unbound = [name for name, tool in self._services.tools.items() if getattr(tool, "unbound", False)]
+        if unbound:
+            names = ", ".join(unbound)
+            raise ConfigurationError(
+                f"agent {self.name!r} cannot run, its graph file binds no code to: {names}. "
+                "Pass Agent.from_graph(path, tools={...}), or an MCP configuration for tools that name a server."
+            )
 
     def _run_id(self, given: str | None) -> RunId:
         if given is None:
@@ -318,6 +361,10 @@ class Agent:
         if not given or len(given) > 64 or not all(c.isalnum() or c == "-" for c in given) or not given.isascii():
             raise InputError(f"run id {given!r} must be 1 to 64 letters, digits and dashes")
         return RunId(given)
+
+
+def _as_written(need: Need) -> Any:
+    return AtLeast(need.k, need.of) if isinstance(need, KOfN) else need
 
 
 def _with_auxiliaries(tools: Iterable[Tool]) -> list[Tool]:
@@ -340,17 +387,12 @@ def _types(tools: Iterable[Tool], goals: Iterable[Goal]) -> dict[ArtifactId, Art
             if known is None or known.annotation is Any:
                 found[name], owners[name] = kind, owner
             elif kind.annotation is not Any and kind.annotation != known.annotation:
-                why = f"is {known.annotation} in {owners[name]!r} and {kind.annotation} in {owner!r}; name one with Artifact(...)"
-                raise DefinitionError(f"artifact {name!r}", why)
+                why = f"is {known.annotation} in {owners[name]!r} and {kind.annotation} in {owner!r}"
+                raise DefinitionError(f"artifact {name!r}", f"{why}; give one a name of its own with Artifact(...)")
     return found
 
 
-def _holds(kind: ArtifactType, value: Any) -> bool:
-    annotation = getattr(kind.annotation, "__origin__", kind.annotation)
-    return isinstance(annotation, type) and isinstance(value, annotation)
-
-
 def _litellm() -> LanguageModel:
-    from agentroute.adapters.language_model import LiteLlm  # noqa: PLC0415  # seconds of import, only for those who ask a model
+    from agentroute.adapters.language_model import LiteLlm  # seconds of import, only for those who ask a model
 
     return LiteLlm()

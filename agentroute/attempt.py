@@ -1,6 +1,6 @@
 """What a tool can learn about the attempt it is serving, and report back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -62,7 +62,7 @@ def current() -> Attempt:
 
 
 @contextmanager
-def serving(attempt: Attempt) -> Iterator[None]:
+def serving(attempt: Attempt) -> Generator[None]:
     """Make `attempt` the current one for the block; the one before comes back after it (agents nest)."""
     token = _current.set(attempt)
     try:

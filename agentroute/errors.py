@@ -86,7 +86,9 @@ class NoRouteError(AgentrouteError):
     def __init__(self, goal: str, *, missing: Sequence[str]) -> None:
         """Name the goal and the artifacts that nothing at hand or no tool can provide."""
         lacking = ", ".join(missing) or "nothing by itself, but their combination is out of reach"
-        super().__init__(f"no route to goal {goal!r}; missing: {lacking}. Pass it as an input or add a tool that returns it.")
+        super().__init__(
+            f"no route to goal {goal!r}; missing: {lacking}. Pass it as an input or add a tool that returns it."
+        )
         self.goal = goal
         self.missing = tuple(missing)
 

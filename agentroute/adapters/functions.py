@@ -1,15 +1,14 @@
 """Python functions as tools: the ``@tool`` decorator."""
 
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Optional, overload
+from typing import Any, Optional, cast, overload
 
 from agentroute.adapters.signature import Function, Signature, read_signature
 from agentroute.adapters.threads import run_in_thread
 from agentroute.attempt import current
-from agentroute.errors import DefinitionError
+from agentroute.errors import DefinitionError, ToolError
 from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Cost
 from agentroute.graph.tool import DEFAULT_TIMEOUT_S, Effect, ToolSpec
@@ -96,9 +95,19 @@ class FunctionTool:
             return {}
         if len(produces) == 1:
             return {produces[0]: result}
-        if not isinstance(result, tuple) or len(result) != len(produces):
-            raise ValueError(f"returned {type(result).__name__}, not a tuple of {len(produces)}")
-        return dict(zip(produces, result, strict=True))
+        return split(result, produces)
+
+
+def split(result: object, produces: Sequence[ArtifactId]) -> Values:
+    """Deal out a tuple to the artifacts it stands for.
+
+    Raises:
+        ToolError: It is no tuple of that many, which breaks the contract.
+    """
+    values = cast("tuple[Any, ...]", result) if isinstance(result, tuple) else ()
+    if len(values) != len(produces):
+        raise ToolError(f"returned {type(result).__name__}, not a tuple of {len(produces)}", kind="contract")
+    return dict(zip(produces, values, strict=True))
 
 
 @overload
@@ -133,7 +142,7 @@ def tool(function: Function | None = None, /, **options: Any) -> FunctionTool | 
             - ``name``: unique within an agent; the function's name by default.
             - ``usd``, ``usd_max``: expected and worst-case price of one attempt, USD.
             - ``latency_s``: expected duration, seconds. ``risk``: expected share of failures, 0 to 1.
-            - ``effect``: ``"read"``, ``"idempotent"`` or ``"once"`` (the default: nothing is called twice unless it may be).
+            - ``effect``: ``"read"``, ``"idempotent"`` or ``"once"`` (the default: nothing is called twice unasked).
             - ``timeout_s``: seconds after which an attempt is given up.
             - ``provider``: tools of one provider fail together.
             - ``verify``: read tool (name, or function) that returns the artifact if the effect happened, else None.
@@ -154,10 +163,16 @@ def tool(function: Function | None = None, /, **options: Any) -> FunctionTool | 
         >>> greet
         <tool greet: name -> greeting>
     """
-    scope = sys._getframe(1).f_locals  # noqa: SLF001  # annotations may be strings naming what is local to the caller
+    frame = inspect.currentframe()
+    # Annotations may be strings that name what is local to the caller.
+    scope = frame.f_back.f_locals if frame is not None and frame.f_back is not None else {}
     if function is not None:
         return _build(function, scope, **options)
-    return lambda decorated: _build(decorated, scope, **options)
+
+    def decorate(decorated: Function) -> FunctionTool:
+        return _build(decorated, scope, **options)
+
+    return decorate
 
 
 def _build(
@@ -234,7 +249,7 @@ def _auxiliary(
 
 
 def _guard(predicate: Predicate, subject: str, contract: Signature, scope: Mapping[str, Any]) -> FunctionGuard:
-    """Match a guard's parameters to artifacts: by annotation, by name of the tool's parameters, or as its only input."""
+    """Match a guard's parameters to artifacts: by annotation, by the tool's parameter names, or as its only input."""
     hints = {name: contract.types[artifact].annotation for name, artifact in contract.required}
     names = list(inspect.signature(predicate).parameters)
     if len(names) == 1 and len(contract.required) == 1:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from agentroute.errors import DefinitionError
 from agentroute.graph.artifact import TOO_COMMON, ArtifactType, artifact_type, marker, without_none
-from agentroute.graph.goal import resolve_need
+from agentroute.graph.goal import resolve_join
 from agentroute.graph.tool import AtLeast, KOfN
 from agentroute.ids import ArtifactId
 
@@ -75,7 +75,7 @@ def read_signature(
     Raises:
         DefinitionError: A parameter or the return value does not name an artifact.
     """
-    annotations = {**(hints or {}), **_annotations(function, subject, local_names)}
+    annotations = {**(hints or {}), **read_annotations(function, subject, local_names)}
     contract = Signature()
     for parameter in inspect.signature(function).parameters.values():
         _read_parameter(parameter, annotations.get(parameter.name, parameter.empty), subject, contract)
@@ -84,11 +84,18 @@ def read_signature(
     return contract
 
 
-def _annotations(function: Function, subject: str, local_names: Mapping[str, Any] | None) -> dict[str, Any]:
+def read_annotations(function: Function, subject: str, local_names: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Resolve a function's annotations, those given as strings included.
+
+    Raises:
+        DefinitionError: A name in one of them is not defined.
+    """
     try:
         return typing.get_type_hints(function, localns=dict(local_names or {}), include_extras=True)
     except NameError as error:
-        raise DefinitionError(subject, f"its annotation {error.name!r} cannot be resolved; define it before the tool") from error
+        raise DefinitionError(
+            subject, f"its annotation {error.name!r} cannot be resolved; define it before the tool"
+        ) from error
     except TypeError:  # builtins and other callables without annotations
         return {}
 
@@ -97,8 +104,7 @@ def _read_parameter(parameter: inspect.Parameter, annotation: Any, subject: str,
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
         raise DefinitionError(subject, f"parameter {parameter} cannot name an artifact; use plain named parameters")
     if (join := _join(annotation)) is not None:
-        need = resolve_need(join, subject, contract.types)
-        assert isinstance(need, KOfN)
+        need = resolve_join(join, subject, contract.types)
         contract.joins += (Join(parameter.name, need, _shape(annotation)),)
         return
     bare, _ = without_none(annotation)
@@ -128,7 +134,7 @@ def _join(annotation: Any) -> AtLeast | None:
 def _shape(annotation: Any) -> Literal["dict", "list"]:
     bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else dict
     base = get_origin(bare) or bare
-    return "list" if isinstance(base, type) and issubclass(base, (list, tuple, typing.Sequence)) else "dict"
+    return "dict" if base is dict or base is Mapping else "list"
 
 
 def _names_artifact(annotation: Any) -> bool:
@@ -145,7 +151,8 @@ def _read_return(annotation: Any, subject: str, contract: Signature, *, allow_no
     bare, contract.nullable = without_none(annotation)
     if contract.nullable and not allow_none:
         raise DefinitionError(
-            subject, f"returns {annotation}; a tool on a route returns the artifact or raises (None is for verify tools)"
+            subject,
+            f"returns {annotation}; a tool on a route returns the artifact or raises (None is for verify tools)",
         )
     parts: tuple[Any, ...] = (bare,)
     if get_origin(bare) is tuple and Ellipsis not in get_args(bare):

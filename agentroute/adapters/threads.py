@@ -5,6 +5,7 @@ is exactly what a run has to survive, so each call gets a daemon thread of its o
 call worth a thread).
 """
 
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable
@@ -47,10 +48,8 @@ class _Call:
             self.value = context.run(self.function)
         except BaseException as error:  # noqa: BLE001  # handed to the waiting task
             self.error = error
-        try:
+        with contextlib.suppress(RuntimeError, anyio.RunFinishedError):  # the event loop is gone, nobody waits any more
             anyio.from_thread.run_sync(self._deliver, token=self.token)
-        except (RuntimeError, anyio.RunFinishedError):  # the event loop is gone, and nobody waits any more
-            pass
 
     def _deliver(self) -> None:
         self.done.set()

@@ -104,7 +104,9 @@ def artifact_type(annotation: Any, *, subject: str = "artifact") -> ArtifactType
         raise DefinitionError(subject, f"{bare} is a union; name it: Annotated[..., Artifact('name')]")
     base = get_origin(bare) or bare
     if base in TOO_COMMON or base is Any or not isinstance(base, type):
-        raise DefinitionError(subject, f"{bare} is too common to name an artifact; write Annotated[..., Artifact('name')]")
+        raise DefinitionError(
+            subject, f"{bare} is too common to name an artifact; write Annotated[..., Artifact('name')]"
+        )
     return ArtifactType(ArtifactId(base.__name__), annotation)
 
 

@@ -61,9 +61,16 @@ def resolve_need(item: Any, subject: str, types: dict[ArtifactId, ArtifactType])
     Raises:
         DefinitionError: It names no artifact.
     """
-    if isinstance(item, AtLeast):
-        return KOfN(item.k, tuple(_artifact_id(part, subject, types) for part in item.of))
-    return _artifact_id(item, subject, types)
+    return resolve_join(item, subject, types) if isinstance(item, AtLeast) else _artifact_id(item, subject, types)
+
+
+def resolve_join(item: AtLeast, subject: str, types: dict[ArtifactId, ArtifactType]) -> KOfN:
+    """Read "at least k of"; artifact types met on the way are added to `types`.
+
+    Raises:
+        DefinitionError: It names something that is no artifact, or one twice.
+    """
+    return KOfN(item.k, tuple(_artifact_id(part, subject, types) for part in item.of))
 
 
 def _artifact_id(item: Any, subject: str, types: dict[ArtifactId, ArtifactType]) -> ArtifactId:

@@ -122,7 +122,9 @@ class ToolSpec:
         check_name("tool", self.name)
         self.cost.check(f"tool {self.name!r}")
         if self.effect not in EFFECTS:
-            raise DefinitionError(f"tool {self.name!r}", f"effect must be one of {', '.join(EFFECTS)}, not {self.effect!r}")
+            raise DefinitionError(
+                f"tool {self.name!r}", f"effect must be one of {', '.join(EFFECTS)}, not {self.effect!r}"
+            )
         if checked(f"tool {self.name!r}", "timeout_s", self.timeout_s) == 0:
             raise DefinitionError(f"tool {self.name!r}", "timeout_s must be above 0")
         if len(set(self.produces)) != len(self.produces):

@@ -20,6 +20,7 @@ class ToolGraph:
     Attributes:
         tools: Every tool by name, verifiers and compensators included.
         goals: The ladder by name: highest utility first, as declared among equals.
+        first_goal: The goal declared first: what runs pursue that name none.
         auxiliary: Verifiers and compensators; they are no producers on a route.
     """
 
@@ -33,10 +34,10 @@ class ToolGraph:
         self.tools: Mapping[ToolId, ToolSpec] = _by_name("tool", tools)
         declared = _by_name("goal", goals)
         self.goals: Mapping[GoalId, GoalSpec] = dict(sorted(declared.items(), key=lambda item: -item[1].utility))
-        self.first_goal = next(iter(declared), None)
-        self.auxiliary = frozenset(self._auxiliaries())
         if not self.goals:
             raise DefinitionError("agent", "needs at least one goal")
+        self.first_goal: GoalId = next(iter(declared))
+        self.auxiliary = frozenset(self._auxiliaries())
 
     @cached_property
     def routable(self) -> Mapping[ToolId, ToolSpec]:
@@ -51,7 +52,9 @@ class ToolGraph:
     @cached_property
     def artifacts(self) -> frozenset[ArtifactId]:
         """Every artifact that a tool or goal mentions."""
-        named = {a for tool in self.tools.values() for a in (*artifacts_of(tool.requires), *tool.produces, *tool.optional)}
+        named = {
+            a for tool in self.tools.values() for a in (*artifacts_of(tool.requires), *tool.produces, *tool.optional)
+        }
         return frozenset(named | {a for goal in self.goals.values() for a in artifacts_of(goal.requires)})
 
     @cached_property
@@ -71,7 +74,7 @@ class ToolGraph:
         Edges run artifact to tool and tool to artifact; those of a k-of-n join carry ``at_least=k``. A goal is a node
         ``goal:NAME`` behind its artifacts.
         """
-        import networkx as nx  # noqa: PLC0415  # a quarter of a second that only drawing pays
+        import networkx as nx  # a quarter of a second that only drawing pays
 
         graph: nx.DiGraph[str] = nx.DiGraph()
         for artifact in sorted(self.artifacts):
@@ -94,7 +97,9 @@ class ToolGraph:
                 if name is None:
                     continue
                 if name not in self.tools:
-                    raise DefinitionError(f"tool {tool.name!r}", f"{role} names {name!r}, which is no tool of this agent")
+                    raise DefinitionError(
+                        f"tool {tool.name!r}", f"{role} names {name!r}, which is no tool of this agent"
+                    )
                 yield name
 
 

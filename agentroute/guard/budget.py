@@ -1,6 +1,7 @@
 """Hard budgets: the worst case is reserved before a call and settled after it."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import checked
@@ -61,7 +62,7 @@ class Reservation:
             self._ledger.reserved -= self.amount
             self._ledger.model_calls -= self.model_call
 
-    def __enter__(self) -> "Reservation":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

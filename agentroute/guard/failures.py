@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import cast
 
 from pydantic import ValidationError
 
@@ -18,7 +19,9 @@ from agentroute.graph.tool import Effect
 LONGEST_MESSAGE = 500
 """Characters of an exception's text that are kept."""
 
-NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "NewConnectionError", "ConnectTimeoutError", "ProxyError"})
+NOT_SENT = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "NewConnectionError", "ConnectTimeoutError", "ProxyError"}
+)
 """Errors of HTTP clients (httpx, httpcore, urllib3, aiohttp, requests) raised before a request left."""
 
 CLIENTS = frozenset({"httpx", "httpcore", "urllib3", "aiohttp", "requests"})
@@ -67,11 +70,20 @@ def classify(error: BaseException, *, wall: float = 0.0) -> Failure:
         error: As raised by the tool; causes are looked at where the error itself says nothing.
         wall: Seconds since 1970, to read a ``Retry-After`` that is a date.
     """
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # a task group around one failure
-        error = error.exceptions[0]
+    error = _innermost(error)
     kind, retry_after_s = _kind(error, wall)
     text = " ".join(str(error).split())[:LONGEST_MESSAGE]
     return Failure(kind, type(error).__name__, text or type(error).__name__, retry_after_s)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The one failure that task groups wrapped, if it is only one."""
+    while isinstance(error, BaseExceptionGroup):
+        inner = cast("tuple[BaseException, ...]", error.exceptions)  # pyright: ignore[reportUnknownMemberType]
+        if len(inner) != 1:
+            break
+        error = inner[0]
+    return cast("BaseException", error)
 
 
 def _kind(error: BaseException, wall: float) -> tuple[FailureKind, float | None]:
@@ -92,7 +104,7 @@ def _status(error: BaseException) -> int | None:
     for holder in (response, error):
         for name in ("status_code", "status"):
             status = getattr(holder, name, None)
-            if isinstance(status, int) and 100 <= status <= 599:  # noqa: PLR2004  # the range of HTTP status codes
+            if isinstance(status, int) and 100 <= status <= 599:  # the range of HTTP status codes
                 return status
     return None
 
@@ -100,7 +112,7 @@ def _status(error: BaseException) -> int | None:
 def _kind_of_status(status: int) -> FailureKind:
     if status in REFUSED_STATUS:
         return REFUSED_STATUS[status]
-    return "permanent" if 400 <= status < 500 else "ambiguous"  # noqa: PLR2004  # client errors
+    return "permanent" if 400 <= status < 500 else "ambiguous"  # client errors
 
 
 def _never_sent(error: BaseException) -> bool:
@@ -112,7 +124,7 @@ def _retry_after(error: BaseException, wall: float) -> float | None:
     """Seconds to wait by the ``Retry-After`` header (RFC 9110: seconds or a date); None if absent or nonsense."""
     response = getattr(error, "response", None)
     headers = getattr(response, "headers", None) or getattr(error, "headers", None)
-    value = headers.get("retry-after") if hasattr(headers, "get") else None
+    value = headers.get("retry-after") if headers is not None and hasattr(headers, "get") else None
     if not isinstance(value, str):
         return None
     if value.strip().isdigit():

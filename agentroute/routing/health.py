@@ -94,13 +94,14 @@ class Ticket:
 class HealthBoard:
     """Health of all tools of an agent. Synchronous, on the event loop, time as an argument: no locks.
 
-    `version` changes whenever a route computed before may no longer be the cheapest.
+    `version` changes when a route computed before may no longer be the cheapest. `latest` is when a call last began.
     """
 
     def __init__(self, settings: Health) -> None:
         """Start neutral: every tool as declared."""
         self.settings = settings
         self.version = 0
+        self.latest = 0.0
         self._tools: dict[ToolId, ToolHealth] = {}
         self._providers: dict[str, Breaker] = {}
 
@@ -134,6 +135,7 @@ class HealthBoard:
 
     def begin(self, tool: ToolSpec, now: float) -> Ticket:
         """Note that a call begins."""
+        self.latest = now
         return Ticket(tool, tuple((breaker, breaker.begin(now)) for breaker in self._breakers(tool)))
 
     def succeed(self, ticket: Ticket, now: float) -> None:
@@ -146,7 +148,9 @@ class HealthBoard:
             self.version += was_open
         self._publish(ticket.tool, health)
 
-    def fail(self, ticket: Ticket, now: float, *, retry_after_s: float | None = None, rate_limited: bool = False) -> None:
+    def fail(
+        self, ticket: Ticket, now: float, *, retry_after_s: float | None = None, rate_limited: bool = False
+    ) -> None:
         """Note that the call failed for reasons that say something about the tool.
 
         A rate limit is a request to wait, not a fault: it closes the tool for a while and leaves its record alone.

@@ -16,7 +16,10 @@ GENESIS = "0" * 64
 def encode(event: Event) -> dict[str, Any]:
     """Turn an event into JSON data; ``event`` names its class. Values JSON cannot hold are shown by their type."""
     data = {field.name: getattr(event, field.name) for field in fields(event)}
-    return {"event": type(event).__name__, **to_jsonable_python(data, fallback=lambda value: f"<{type(value).__name__}>")}
+    return {
+        "event": type(event).__name__,
+        **to_jsonable_python(data, fallback=lambda value: f"<{type(value).__name__}>"),
+    }
 
 
 def chain(previous: str, event: Event) -> str:

@@ -248,12 +248,13 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The one terminal event."""
+    """The one terminal event. `left_behind` names tools whose effects remain without being part of the result."""
 
     at: float
     outcome: Outcome
     goal: GoalId | None
     reason: str
+    left_behind: tuple[ToolId, ...] = ()
 
 
 Event: TypeAlias = (

@@ -52,7 +52,7 @@ class RunState:
         makers: Which success made each artifact; inputs have none.
         auxiliary_failures: Latest failure to verify or undo, by the attempt it was about.
         wait_until: Seconds since the start until which the run said it waits.
-        unresolved: Why a person has to look at an effect, if so.
+        unresolved: Tools whose effect a person has to look at, with the reason.
         menu: Choices of a suspended run.
         finished: The terminal event.
     """
@@ -78,7 +78,7 @@ class RunState:
     makers: dict[ArtifactId, AttemptSucceeded | Verified] = field(default_factory=dict)
     auxiliary_failures: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     wait_until: float = 0.0
-    unresolved: str = ""
+    unresolved: dict[ToolId, str] = field(default_factory=dict)
     menu: tuple[Option, ...] = ()
     suspended_for: str = ""
     finished: RunFinished | None = None
@@ -207,7 +207,7 @@ class RunState:
         self.rechecks.pop(event.attempt, None)
         self.effects.pop(event.attempt, None)
         self.auxiliary_failures.pop(event.attempt, None)
-        self.unresolved = event.reason
+        self.unresolved[event.tool] = event.reason
 
     def _remedied(self, attempt: AttemptId, by: ToolId) -> None:
         """A verifier or compensator did its work; the next doubt finds it with its attempts unspent."""

@@ -71,7 +71,11 @@ async def by_model(
             choice, spent = None, worst
             try:
                 answer = await model.complete(
-                    name, messages, answer=_schema(menu), max_tokens=MAX_TOKENS, timeout_s=min(timeout_s, MODEL_TIMEOUT_S)
+                    name,
+                    messages,
+                    answer=_schema(menu),
+                    max_tokens=MAX_TOKENS,
+                    timeout_s=min(timeout_s, MODEL_TIMEOUT_S),
                 )
                 spent = worst if answer.usd is None else nanos(answer.usd)
                 choice = _chosen(answer.text, menu)
@@ -90,7 +94,8 @@ async def by_model(
 
 def _messages(menu: Sequence[Option], failures: Iterable[AttemptFailed]) -> list[dict[str, str]]:
     options = "\n".join(
-        f"- {o.choice!r}: utility {o.utility:g}, expected cost {dollars(o.weight):.6f} USD, {len(o.route)} steps" for o in menu
+        f"- {o.choice!r}: utility {o.utility:g}, expected cost {dollars(o.weight):.6f} USD, {len(o.route)} steps"
+        for o in menu
     )
     failed = "\n".join(f"- {f.tool!r} failed: {f.kind}" for f in failures) or "- none in this step"
     return [

@@ -16,7 +16,7 @@ from agentroute.guard.failures import Failure, classify
 from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId
 from agentroute.ports import Tool, Values
 from agentroute.routing.health import Ticket
-from agentroute.run.decision import GRACE_S, Call
+from agentroute.run.choices import Call
 from agentroute.run.events import (
     AttemptAbandoned,
     AttemptFailed,
@@ -27,6 +27,7 @@ from agentroute.run.events import (
     LateResultFenced,
     Verified,
 )
+from agentroute.run.saga import GRACE_S
 from agentroute.run.state import RunState
 from agentroute.runtime.services import Services
 

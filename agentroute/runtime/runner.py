@@ -7,8 +7,10 @@ from anyio.abc import TaskGroup
 
 from agentroute.guard.budget import Ledger
 from agentroute.ids import AttemptId, RunId
-from agentroute.run.decision import Abandon, Ask, Call, Finish, Navigator, Record, Wait
+from agentroute.run.choices import Abandon, Ask, Call, Finish, Record, Wait
+from agentroute.run.decision import Navigator
 from agentroute.run.events import Chosen, Event, Option, RunFinished, Suspended
+from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
 from agentroute.runtime.escalation import Choice, by_model, by_policy
 from agentroute.runtime.executor import Executor, Flight
@@ -36,17 +38,8 @@ class Runner:
         self._ledger = Ledger(budget.money, model_calls=budget.llm_calls)
         self._ledger.spent, self._ledger.model_calls = state.spent, state.model_calls
         guards = {name: tool.when for name, tool in services.tools.items() if tool.when is not None}
-        self._navigator = Navigator(
-            services.graph,
-            state,
-            services.board,
-            self._ledger,
-            rates=services.rates,
-            guards=guards,
-            origin=origin,
-            deadline_s=self._deadline,
-            backoff=services.backoff,
-        )
+        outlook = Outlook(services.graph, state, services.board, self._ledger, services.rates, origin, self._deadline)
+        self._navigator = Navigator(outlook, guards=guards, backoff=services.backoff)
         self._executor = Executor(
             services,
             run_id,
@@ -63,7 +56,7 @@ class Runner:
         self._crash: Exception | None = None
         self._wake = anyio.Event()
 
-    async def drive(self) -> None:
+    async def drive(self) -> None:  # noqa: C901  # one case per decision, on one screen
         """Run to the end. Every turn of this loop does the one thing that follows from all facts so far."""
         async with anyio.create_task_group() as flights:
             while True:
@@ -79,8 +72,8 @@ class Runner:
                     case Ask(menu, reason):
                         if not await self._ask(menu, reason):
                             return
-                    case Finish(outcome, reason):
-                        await self.record(RunFinished(self.now(), outcome, self.state.goal, reason))
+                    case Finish(outcome, reason, left_behind):
+                        await self.record(RunFinished(self.now(), outcome, self.state.goal, reason, left_behind))
                         return
 
     def now(self) -> float:
@@ -98,9 +91,10 @@ class Runner:
     async def cancel(self) -> None:
         """Record that the run was cut off; effects nobody could look into are named."""
         if self.state.finished is None:
-            doubts = ", ".join(failure.tool for failure in self.state.doubts.values())
-            reason = f"cancelled; unknown whether it happened: {doubts}" if doubts else "cancelled"
-            await self.record(RunFinished(self.now(), "cancelled", self.state.goal, reason))
+            doubts = tuple(failure.tool for failure in self.state.doubts.values())
+            effects = tuple(effect.tool for effect in self.state.effects.values())
+            reason = f"cancelled; unknown whether it happened: {', '.join(doubts)}" if doubts else "cancelled"
+            await self.record(RunFinished(self.now(), "cancelled", self.state.goal, reason, effects + doubts))
 
     # ---------------------------------------------------------------- attempts
 

@@ -27,6 +27,7 @@ class RunResult(BaseModel):
         duration_s: Seconds from start to end.
         trace_id: OpenTelemetry trace of the run, 32 hexadecimal digits.
         reason: Why it ended like this, for people.
+        left_behind: Tools whose effects remain without being part of the result, or may: for a person to look at.
         suspended: The run waits for a person: `agentroute.Agent.resume` with one of `menu`.
         menu: What that person can choose from.
     """
@@ -47,6 +48,7 @@ class RunResult(BaseModel):
     duration_s: float
     trace_id: str
     reason: str = ""
+    left_behind: list[str] = []
     suspended: bool = False
     menu: list[str] = []
 
@@ -63,7 +65,7 @@ def result_of(run_id: RunId, state: RunState, *, duration_s: float, trace_id: st
         run_id=run_id,
         outcome=finished.outcome if finished else "escalated",
         goal=state.goal or state.asked or "",
-        artifacts=dict(state.artifacts),
+        artifacts={str(name): value for name, value in state.artifacts.items()},
         route=list(state.done),
         attempts=state.attempts,
         retries=state.retries,
@@ -74,6 +76,7 @@ def result_of(run_id: RunId, state: RunState, *, duration_s: float, trace_id: st
         duration_s=duration_s,
         trace_id=trace_id,
         reason=finished.reason if finished else state.suspended_for,
+        left_behind=list(finished.left_behind) if finished else [],
         suspended=finished is None,
         menu=[option.choice for option in state.menu],
     )

@@ -1,0 +1,67 @@
+"""``agentroute``: the commands, each loaded when it is used, so that ``--help`` answers at once."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from agentroute.errors import AgentrouteError, DefinitionError
+
+COMMANDS = {
+    "plan": ("agentroute.cli.plan:plan", "Print the route that a run would take; nothing is called."),
+    "run": ("agentroute.cli.run:run", "Pursue a goal with real calls."),
+    "schema": ("agentroute.cli.schema:schema", "Print the JSON Schema of a file format."),
+    "trace": ("agentroute.cli.trace:trace", "Inspect what runs did."),
+}
+
+EXAMPLES = """\b
+Examples:
+  agentroute plan graphs/examples/travel.yaml
+  agentroute plan graphs/travel/agent.py:agent --down flight_a
+  agentroute run my_agents.py:support --input order_id=1042
+  agentroute trace show latest
+"""
+
+INVALID = 2
+
+
+class LazyGroup(click.Group):
+    """Lists commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in order of use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name][0].split(":")
+        return getattr(importlib.import_module(module), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Describe the commands from the table above; importing them all would take a second."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Turn errors of the library into a message and exit status 2."""
+        try:
+            return super().invoke(ctx)
+        except AgentrouteError as error:
+            lines = str(error) if isinstance(error, DefinitionError) else f"{error}"
+            click.echo(f"error: {lines}", err=True)
+            sys.exit(INVALID)
+
+
+@click.group(cls=LazyGroup, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="agentroute")
+def main() -> None:
+    """Run agents over a cost-weighted graph of tools and models: they reroute instead of re-reason.
+
+    TARGET is a graph file, path/to/file.py:name, or package.module:name of an Agent.
+    """

@@ -1,0 +1,39 @@
+"""``agentroute plan``: the route a run would take."""
+
+import sys
+
+import click
+
+from agentroute.cli.target import load_agent
+
+EXAMPLES = """\b
+Examples:
+  agentroute plan graphs/examples/travel.yaml
+  agentroute plan graphs/examples/travel.yaml --have trip --down search_amadeus --json
+  agentroute plan my_agents.py:support --goal refunded
+
+Exit status: 0 feasible, 1 not, 2 invalid input.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("target")
+@click.option("--goal", help="Goal to plan for; the agent's first if left out.")
+@click.option(
+    "--have", multiple=True, metavar="ARTIFACT", help="At hand (repeat); all inputs of the graph if left out."
+)
+@click.option("--down", multiple=True, metavar="TOOL", help="A tool to do without (repeat).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def plan(target: str, goal: str | None, have: tuple[str, ...], down: tuple[str, ...], *, as_json: bool) -> None:
+    """Print the route that a run of TARGET would take. Nothing is called."""
+    agent = load_agent(target)
+    found = agent.plan(goal=goal, have=have or None, down=down)
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+    elif found.feasible:
+        proof = "proven cheapest" if found.optimal else "best found, not proven cheapest"
+        click.echo(f"{found.goal}: {' -> '.join(found.tools) or 'nothing to do'}")
+        click.echo(f"expected cost {found.weight:.6f} USD ({proof})")
+    else:
+        click.echo(f"{found.goal}: no route. {found.reason}")
+    sys.exit(0 if found.feasible else 1)

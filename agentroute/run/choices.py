@@ -1,0 +1,58 @@
+"""The decisions there are: what a run can do next."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agentroute.graph.tool import ToolSpec
+from agentroute.ids import AttemptId, ToolId
+from agentroute.run.events import Event, Option, Outcome, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Take note of a fact that follows from the others."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Start an attempt of `tool`. For `role` verify and compensate, `about` is the attempt in question."""
+
+    tool: ToolSpec
+    role: Role = "step"
+    about: AttemptId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until an attempt ends, or until `until` (seconds since the start), if that comes first."""
+
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Cancel attempts whose results nobody wants any more; they change nothing."""
+
+    attempts: tuple[AttemptId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Let the escalation policy choose from what is still feasible."""
+
+    menu: tuple[Option, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The run is over."""
+
+    outcome: Outcome
+    reason: str
+    left_behind: tuple[ToolId, ...] = ()
+
+
+Decision: TypeAlias = Record | Call | Wait | Abandon | Ask | Finish

@@ -1,0 +1,159 @@
+"""What is feasible from here: which tools can be used, at what weight, and which goals they still reach."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agentroute.graph.cost import Rates
+from agentroute.graph.goal import GoalSpec
+from agentroute.graph.tool import KOfN, Need, ToolSpec
+from agentroute.graph.toolgraph import ToolGraph
+from agentroute.guard.budget import Ledger
+from agentroute.ids import GoalId, NanoUsd
+from agentroute.routing.health import HealthBoard
+from agentroute.routing.router import Problem, Route, cheapest_route
+from agentroute.run.events import HAND_OVER, Option
+from agentroute.run.state import RunState
+
+POLL_S = 0.1
+"""Seconds until a run looks again at a tool whose one half-open probe somebody else is making."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One run's view of its tools. Reads the state, the health board and the ledger; changes none of them.
+
+    Times (`now`) are in seconds since the start of the run.
+
+    Attributes:
+        graph: Tools and goals.
+        state: The run so far.
+        board: Health, shared with other runs, on the monotonic clock.
+        ledger: The run's money.
+        rates: Exchange rates into money.
+        origin: Monotonic seconds at which the run started.
+        deadline_s: Seconds since the start by which it must be over.
+    """
+
+    graph: ToolGraph
+    state: RunState
+    board: HealthBoard
+    ledger: Ledger
+    rates: Rates
+    origin: float
+    deadline_s: float | None
+
+    def satisfied(self, needs: Iterable[Need]) -> bool:
+        """Whether what is at hand meets all of `needs`."""
+        at_hand = self.state.artifacts
+        for need in needs:
+            if isinstance(need, KOfN):
+                if sum(artifact in at_hand for artifact in need.of) < need.k:
+                    return False
+            elif need not in at_hand:
+                return False
+        return True
+
+    def expired(self, now: float) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline_s is not None and now >= self.deadline_s
+
+    # ---------------------------------------------------------------- single tools
+
+    def admitted(self, spec: ToolSpec, now: float) -> bool:
+        """Whether health lets the tool be called now."""
+        return self.board.admits(spec, now + self.origin)
+
+    def affordable(self, spec: ToolSpec) -> bool:
+        """Whether the worst case of one attempt fits into what is left."""
+        left = self.ledger.left
+        if left is not None and spec.cost.worst > left:
+            return False
+        return not (spec.calls_model and self.ledger.model_calls_left == 0)
+
+    def start_at(self, spec: ToolSpec, now: float) -> float:
+        """Earliest start of the next attempt."""
+        earliest = self.state.not_before.get(spec.name, 0.0)
+        if not self.admitted(spec, now):
+            back = self.board.back_at(spec, now + self.origin) - self.origin
+            earliest = max(earliest, back, now + POLL_S)
+        return earliest
+
+    def obstacle(self, spec: ToolSpec) -> str | None:
+        """Why the tool cannot be used in this run any more; None if it can."""
+        state = self.state
+        if spec.name in state.closed:
+            return state.closed[spec.name]
+        if state.tries.get(spec.name, 0) >= self.board.settings.max_attempts:
+            return f"failed {state.tries[spec.name]} times"
+        return None if self.affordable(spec) else "cannot be afforded"
+
+    # ---------------------------------------------------------------- routes
+
+    def route_to(self, goal: GoalId, now: float) -> Route | None:
+        """Cheapest route over the tools that can be called now; failing that, over those worth waiting for."""
+        if self.expired(now):
+            return None
+        for patient in (False, True):
+            route = cheapest_route(self._problem(goal, self._usable(now, patient=patient), now))
+            if route is not None:
+                return route
+        return None
+
+    def menu(self, goal: GoalId, now: float) -> tuple[Option, ...]:
+        """What is left when `goal` is out of reach: the lesser goals that are feasible, and handing over."""
+        options = [option for lesser in self.graph.below(goal) if (option := self._option(lesser, now)) is not None]
+        return (*options, Option(HAND_OVER, 0.0))
+
+    def why_not(self, now: float) -> str:
+        """Name the obstacles between here and the goal, for people."""
+        if self.expired(now):
+            return f"the deadline of {self.deadline_s:g} s has passed"
+        found: list[str] = []
+        for spec in self.graph.routable.values():
+            if all(artifact in self.state.artifacts for artifact in spec.produces):
+                continue
+            obstacle = self.obstacle(spec)
+            if obstacle is None and not self.admitted(spec, now):
+                obstacle = f"out for another {self.start_at(spec, now) - now:.1f} s"
+            if obstacle is not None:
+                found.append(f"{spec.name} ({obstacle})")
+        return "; ".join(found) or "the tools left do not fit into the budget or deadline, or an input is missing"
+
+    def _option(self, goal: GoalSpec, now: float) -> Option | None:
+        if self.satisfied(goal.requires):
+            return Option(goal.name, goal.utility)
+        route = self.route_to(goal.name, now)
+        return None if route is None else Option(goal.name, goal.utility, route.tools, route.weight)
+
+    def _usable(self, now: float, *, patient: bool) -> list[ToolSpec]:
+        in_flight = {attempt.tool for attempt in self.state.in_flight.values()}
+        return [
+            spec
+            for spec in self.graph.routable.values()
+            if spec.name in in_flight or (self.obstacle(spec) is None and self._available(spec, now, patient=patient))
+        ]
+
+    def _available(self, spec: ToolSpec, now: float, *, patient: bool) -> bool:
+        if self.admitted(spec, now):
+            return True
+        wait = self.start_at(spec, now) - now
+        in_time = self.deadline_s is None or now + wait < self.deadline_s
+        return patient and wait <= self.board.settings.patience_s and in_time
+
+    def _problem(self, goal: GoalId, specs: list[ToolSpec], now: float) -> Problem:
+        """The routing problem from here; what is under way is already paid for."""
+        sunk = {attempt.tool for attempt in self.state.in_flight.values()}
+        limit, deadline = self.ledger.left, self.deadline_s
+        return Problem(
+            graph=self.graph.compiled,
+            goal=goal,
+            have=frozenset(self.state.artifacts),
+            weights={s.name: NanoUsd(0) if s.name in sunk else self._weight(s, now) for s in specs},
+            latency_s=None if deadline is None else {s.name: s.cost.latency_s for s in specs},
+            within_s=None if deadline is None else deadline - now,
+            usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.expected for s in specs},
+            within_usd=limit,
+        )
+
+    def _weight(self, spec: ToolSpec, now: float) -> NanoUsd:
+        return self.board.weight(spec, self.rates, now + self.origin)

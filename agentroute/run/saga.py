@@ -1,0 +1,97 @@
+"""Effects: finding out about those in doubt, undoing those that were in vain (sagas: Garcia-Molina & Salem, 1987)."""
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from agentroute.graph.tool import artifacts_of
+from agentroute.ids import AttemptId, NanoUsd, ToolId
+from agentroute.run.choices import Call, Decision, Finish, Record, Wait
+from agentroute.run.events import AttemptFailed, AttemptSucceeded, Retried, Role, Unresolved, Verified
+from agentroute.run.outlook import Outlook
+
+GRACE_S = 5.0
+"""Seconds past the deadline that a run may take to verify and undo effects. Never used to go on."""
+
+Subject: TypeAlias = AttemptFailed | AttemptSucceeded | Verified
+"""An attempt whose effect is looked into: it may have happened, or it has."""
+
+
+class Saga:
+    """Decides about the side effects of one run."""
+
+    def __init__(self, outlook: Outlook, backoff: Callable[[int], float]) -> None:
+        """Bind the run's outlook and the waiting time after the n-th attempt of a tool."""
+        self._outlook = outlook
+        self._graph = outlook.graph
+        self._state = outlook.state
+        self._backoff = backoff
+
+    def settle(self, doubt: AttemptFailed, now: float) -> Decision:
+        """Find out whether an effect happened; failing that, undo it; failing that, give up. Never try it again."""
+        spec = self._graph.tools[doubt.tool]
+        return self._remedy(doubt, [("verify", spec.verify), ("compensate", spec.compensate)], now)
+
+    def clear_up(self, now: float) -> Decision | None:
+        """Before the end: look again for effects that came late, and undo what was in vain, the last first."""
+        state = self._state
+        if state.rechecks:
+            doubt = next(iter(state.rechecks.values()))
+            return self._remedy(doubt, [("verify", self._graph.tools[doubt.tool].verify)], now)
+        for attempt in reversed(self.in_vain()):
+            effect = state.effects[attempt]
+            compensator = self._graph.tools[effect.tool].compensate
+            if compensator is not None or isinstance(effect, Verified):
+                return self._remedy(effect, [("compensate", compensator)], now)
+        return None
+
+    def in_vain(self) -> list[AttemptId]:
+        """Effects that nothing in the result rests on, in order of completion."""
+        state = self._state
+        wanted = self._graph.goals[state.goal].requires if state.goal is not None else ()
+        support: set[AttemptId] = set()
+        pending = list(artifacts_of(wanted))
+        while pending:
+            maker = state.makers.get(pending.pop())
+            if maker is not None and maker.attempt not in support:
+                support.add(maker.attempt)
+                pending += artifacts_of(self._graph.tools[maker.tool].requires)
+        return [attempt for attempt in state.effects if attempt not in support]
+
+    def finish(self) -> Finish:
+        """Say how it ends, and what stays behind without being part of the result."""
+        state = self._state
+        in_vain = [state.effects[attempt].tool for attempt in self.in_vain()]
+        left = (*(tool for tool in in_vain if self._graph.tools[tool].effect == "once"), *state.unresolved)
+        behind = f"; left behind: {', '.join(left)}" if left else ""
+        if state.unresolved:
+            return Finish("escalated", "; ".join(state.unresolved.values()), left)
+        if state.goal is None:
+            return Finish("escalated", f"handed over to a person{behind}", left)
+        if state.goal != state.asked:
+            return Finish("demoted", f"{state.goal!r} instead of {state.asked!r}{behind}", left)
+        return Finish("succeeded", f"reached {state.goal!r}{behind}", left)
+
+    def _remedy(self, about: Subject, remedies: Iterable[tuple[Role, ToolId | None]], now: float) -> Decision:
+        """Work down the remedies for one attempt: call the first that can still work, or give up and say so."""
+        state = self._state
+        if any(attempt.about == about.attempt for attempt in state.in_flight.values()):
+            return Wait()
+        failed = state.auxiliary_failures.get(about.attempt)
+        for role, name in remedies:
+            if name is None or not self._can_help(name, failed, now):
+                continue
+            if failed is not None and failed.tool == name:
+                wait_s = max(self._backoff(state.tries.get(name, 1)), failed.retry_after_s or 0.0)
+                return Record(Retried(now, failed.attempt, name, failed.kind, wait_s, NanoUsd(0)))
+            start = state.not_before.get(name, 0.0)
+            return Wait(start) if start > now else Call(self._graph.tools[name], role, about.attempt)
+        tried = f"; {failed.tool} failed: {failed.message}" if failed is not None else ""
+        what = "may have happened" if isinstance(about, AttemptFailed) else "happened and could not be undone"
+        return Record(Unresolved(now, about.attempt, about.tool, f"the effect of {about.tool} {what}{tried}"))
+
+    def _can_help(self, name: ToolId, failed: AttemptFailed | None, now: float) -> bool:
+        outlook, spec = self._outlook, self._graph.tools[name]
+        if failed is not None and failed.tool == name and failed.kind not in ("transient", "rate_limited"):
+            return False
+        in_time = outlook.deadline_s is None or now < outlook.deadline_s + GRACE_S
+        return in_time and outlook.obstacle(spec) is None and outlook.satisfied(spec.requires)
