@@ -28,8 +28,8 @@ class ToolGraph:
         """Check names and references.
 
         Raises:
-            DefinitionError: A name is taken twice, ``verify`` or ``compensate`` names no tool, or no tool and no
-                input could ever satisfy a goal.
+            DefinitionError: A name is taken twice, ``verify`` or ``compensate`` names no tool, or a verifier does not
+                return everything that its tool produces.
         """
         self.tools: Mapping[ToolId, ToolSpec] = _by_name("tool", tools)
         declared = _by_name("goal", goals)
@@ -96,10 +96,12 @@ class ToolGraph:
             for role, name in (("verify", tool.verify), ("compensate", tool.compensate)):
                 if name is None:
                     continue
+                subject = f"tool {tool.name!r}"
                 if name not in self.tools:
-                    raise DefinitionError(
-                        f"tool {tool.name!r}", f"{role} names {name!r}, which is no tool of this agent"
-                    )
+                    raise DefinitionError(subject, f"{role} names {name!r}, which is no tool of this agent")
+                lacking = set(tool.produces) - set(self.tools[name].produces)
+                if role == "verify" and lacking:
+                    raise DefinitionError(subject, f"verify={name!r} must return {', '.join(sorted(lacking))} too")
                 yield name
 
 

@@ -79,7 +79,7 @@ def classify(error: BaseException, *, wall: float = 0.0) -> Failure:
 def _innermost(error: BaseException) -> BaseException:
     """The one failure that task groups wrapped, if it is only one."""
     while isinstance(error, BaseExceptionGroup):
-        inner = cast("tuple[BaseException, ...]", error.exceptions)  # pyright: ignore[reportUnknownMemberType]
+        inner = cast("tuple[BaseException, ...]", error.exceptions)
         if len(inner) != 1:
             break
         error = inner[0]

@@ -166,6 +166,10 @@ class HealthBoard:
                 breaker.fail(generation, now)
         self.version += 1
 
+    def still_admits(self, ticket: Ticket) -> bool:
+        """Whether nothing has been learned since the call was admitted that would keep it from being made."""
+        return all(b.generation == generation or b.opened_at is None for b, generation in ticket.generations)
+
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
         for breaker, generation in ticket.generations:

@@ -14,6 +14,7 @@ from agentroute.routing.router import Route
 from agentroute.run.choices import Abandon, Ask, Call, Decision, Record, Wait
 from agentroute.run.events import (
     HAND_OVER,
+    AttemptAbandoned,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
@@ -28,7 +29,7 @@ from agentroute.run.events import (
     Verified,
     Waiting,
 )
-from agentroute.run.outlook import POLL_S, Outlook
+from agentroute.run.outlook import Outlook
 from agentroute.run.saga import Saga
 
 
@@ -87,7 +88,7 @@ class Navigator:
                 self._arrived(event.outputs)
             case RouteChosen(tools=tools) | Rerouted(after=tools):
                 self._adopt(tools)
-            case AttemptFailed() | GuardClosed() | Chosen() | Verified() | Compensated():
+            case AttemptFailed() | AttemptAbandoned() | GuardClosed() | Chosen() | Verified() | Compensated():
                 self._version = None
             case _:
                 pass
@@ -121,7 +122,7 @@ class Navigator:
     def _wait(self, now: float, until: float) -> Decision:
         """Wait, and say so once if it is for a tool that is out rather than for a short backoff."""
         out = [tool for tool in self._schedule.ready if not self._outlook.admitted(self._graph.tools[tool], now)]
-        if out and self._state.wait_until < until - POLL_S:
+        if out and self._state.waiting_for != out[0]:
             return Record(Waiting(now, out[0], until - now, "every way is closed until then"))
         return Wait(until)
 

@@ -1,14 +1,15 @@
 """What is feasible from here: which tools can be used, at what weight, and which goals they still reach."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.goal import GoalSpec
-from agentroute.graph.tool import KOfN, Need, ToolSpec
+from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Ledger
-from agentroute.ids import GoalId, NanoUsd
+from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd
 from agentroute.routing.health import HealthBoard
 from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.run.events import HAND_OVER, Option
@@ -16,6 +17,17 @@ from agentroute.run.state import RunState
 
 POLL_S = 0.1
 """Seconds until a run looks again at a tool whose one half-open probe somebody else is making."""
+
+
+def meets(at_hand: Container[ArtifactId], needs: Iterable[Need]) -> bool:
+    """Whether `at_hand` meets all of `needs`."""
+    for need in needs:
+        if isinstance(need, KOfN):
+            if sum(artifact in at_hand for artifact in need.of) < need.k:
+                return False
+        elif need not in at_hand:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +56,24 @@ class Outlook:
 
     def satisfied(self, needs: Iterable[Need]) -> bool:
         """Whether what is at hand meets all of `needs`."""
-        at_hand = self.state.artifacts
-        for need in needs:
-            if isinstance(need, KOfN):
-                if sum(artifact in at_hand for artifact in need.of) < need.k:
-                    return False
-            elif need not in at_hand:
-                return False
-        return True
+        return meets(self.state.artifacts, needs)
+
+    def values_for(self, tool: ToolSpec, about: AttemptId | None) -> dict[ArtifactId, Any]:
+        """What a call is given: the inputs of its contract that are at hand.
+
+        A remedy is given what belongs to the attempt it is about. An effect is undone with what *it* produced, whoever
+        made the same artifact since. An attempt in doubt has produced nothing that anybody knows of, so what others
+        made in its place is not shown.
+        """
+        state = self.state
+        at_hand = state.artifacts
+        if about is not None and about in state.effects:
+            at_hand = {**at_hand, **state.effects[about].outputs}
+        elif about is not None:
+            doubt = state.doubts.get(about) or state.rechecks[about]
+            hidden = self.graph.tools[doubt.tool].produces
+            at_hand = {name: value for name, value in at_hand.items() if name not in hidden}
+        return {name: at_hand[name] for name in (*artifacts_of(tool.requires), *tool.optional) if name in at_hand}
 
     def expired(self, now: float) -> bool:
         """Whether the deadline has passed."""
@@ -141,7 +163,10 @@ class Outlook:
         return patient and wait <= self.board.settings.patience_s and in_time
 
     def _problem(self, goal: GoalId, specs: list[ToolSpec], now: float) -> Problem:
-        """The routing problem from here; what is under way is already paid for."""
+        """The routing problem from here; what is under way is already paid for.
+
+        A route has to fit into the money left at its worst: that it cannot be paid for is known before it is begun.
+        """
         sunk = {attempt.tool for attempt in self.state.in_flight.values()}
         limit, deadline = self.ledger.left, self.deadline_s
         return Problem(
@@ -151,7 +176,7 @@ class Outlook:
             weights={s.name: NanoUsd(0) if s.name in sunk else self._weight(s, now) for s in specs},
             latency_s=None if deadline is None else {s.name: s.cost.latency_s for s in specs},
             within_s=None if deadline is None else deadline - now,
-            usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.expected for s in specs},
+            usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.worst for s in specs},
             within_usd=limit,
         )
 

@@ -84,7 +84,7 @@ class Planner:
             weights={spec.name: NanoUsd(self.board.weight(spec, self.rates, now)) for spec in specs},
             latency_s=None if budget.deadline_s is None else {spec.name: spec.cost.latency_s for spec in specs},
             within_s=budget.deadline_s,
-            usd=None if budget.money is None else {spec.name: spec.cost.expected for spec in specs},
+            usd=None if budget.money is None else {spec.name: spec.cost.worst for spec in specs},
             within_usd=budget.money,
         )
 

@@ -7,7 +7,7 @@ from agentroute.graph.tool import artifacts_of
 from agentroute.ids import AttemptId, NanoUsd, ToolId
 from agentroute.run.choices import Call, Decision, Finish, Record, Wait
 from agentroute.run.events import AttemptFailed, AttemptSucceeded, Retried, Role, Unresolved, Verified
-from agentroute.run.outlook import Outlook
+from agentroute.run.outlook import Outlook, meets
 
 GRACE_S = 5.0
 """Seconds past the deadline that a run may take to verify and undo effects. Never used to go on."""
@@ -78,7 +78,7 @@ class Saga:
             return Wait()
         failed = state.auxiliary_failures.get(about.attempt)
         for role, name in remedies:
-            if name is None or not self._can_help(name, failed, now):
+            if name is None or not self._can_help(name, about.attempt, failed, now):
                 continue
             if failed is not None and failed.tool == name:
                 wait_s = max(self._backoff(state.tries.get(name, 1)), failed.retry_after_s or 0.0)
@@ -89,9 +89,9 @@ class Saga:
         what = "may have happened" if isinstance(about, AttemptFailed) else "happened and could not be undone"
         return Record(Unresolved(now, about.attempt, about.tool, f"the effect of {about.tool} {what}{tried}"))
 
-    def _can_help(self, name: ToolId, failed: AttemptFailed | None, now: float) -> bool:
+    def _can_help(self, name: ToolId, about: AttemptId, failed: AttemptFailed | None, now: float) -> bool:
         outlook, spec = self._outlook, self._graph.tools[name]
         if failed is not None and failed.tool == name and failed.kind not in ("transient", "rate_limited"):
             return False
         in_time = outlook.deadline_s is None or now < outlook.deadline_s + GRACE_S
-        return in_time and outlook.obstacle(spec) is None and outlook.satisfied(spec.requires)
+        return in_time and outlook.obstacle(spec) is None and meets(outlook.values_for(spec, about), spec.requires)

@@ -51,7 +51,7 @@ class RunState:
         rechecks: Effects found not to have happened after a timeout, to be looked for once more before the end.
         makers: Which success made each artifact; inputs have none.
         auxiliary_failures: Latest failure to verify or undo, by the attempt it was about.
-        wait_until: Seconds since the start until which the run said it waits.
+        waiting_for: Tool that the run said it waits for.
         unresolved: Tools whose effect a person has to look at, with the reason.
         menu: Choices of a suspended run.
         finished: The terminal event.
@@ -77,7 +77,7 @@ class RunState:
     rechecks: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     makers: dict[ArtifactId, AttemptSucceeded | Verified] = field(default_factory=dict)
     auxiliary_failures: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
-    wait_until: float = 0.0
+    waiting_for: ToolId | None = None
     unresolved: dict[ToolId, str] = field(default_factory=dict)
     menu: tuple[Option, ...] = ()
     suspended_for: str = ""
@@ -111,8 +111,7 @@ class RunState:
             case GuardClosed():
                 self.closed[event.tool] = event.reason
             case AttemptAbandoned():
-                self.in_flight.pop(event.attempt, None)
-                self.spent += event.spent
+                self._abandoned(event)
             case Verified():
                 self._verified(event)
             case Compensated():
@@ -120,7 +119,7 @@ class RunState:
             case Unresolved():
                 self._unresolved(event)
             case Waiting():
-                self.wait_until = event.at + event.seconds
+                self.waiting_for = event.tool
             case Suspended():
                 self.menu, self.suspended_for = event.menu, event.reason
             case Chosen():
@@ -146,6 +145,7 @@ class RunState:
         self.attempts += 1
         self.in_flight[event.attempt] = event
         self.tries[event.tool] = event.number
+        self.waiting_for = None
         self.model_calls += event.calls_model
 
     def _succeeded(self, event: AttemptSucceeded) -> None:
@@ -173,6 +173,11 @@ class RunState:
                 self.doubts[event.attempt] = event
         if event.kind in ("permanent", "contract"):
             self.closed[event.tool] = event.message
+
+    def _abandoned(self, event: AttemptAbandoned) -> None:
+        """Says nothing about the tool, so it does not count as a try."""
+        self.tries[event.tool] = self.in_flight.pop(event.attempt).number - 1
+        self.spent += event.spent
 
     def _answered(self, attempt: AttemptId) -> None:
         self.unanswered.pop(attempt, None)
@@ -222,7 +227,7 @@ class RunState:
 
     def _resumed(self, event: Resumed) -> None:
         """Nobody is waiting for the attempts of the process that is gone."""
-        self.wait_until = 0.0
+        self.waiting_for = None
         self.not_before = {tool: min(at, event.at) for tool, at in self.not_before.items()}
 
     def _chosen(self, event: Chosen) -> None:

@@ -1,12 +1,12 @@
 """When no route is left: who chooses from the menu of what is still feasible."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from agentroute.errors import AgentrouteError
 from agentroute.guard.budget import Ledger
 from agentroute.ids import NanoUsd, dollars, nanos
 from agentroute.ports import LanguageModel
@@ -41,7 +41,7 @@ def by_policy(menu: Sequence[Option], note: str = "") -> Choice:
 
 
 async def by_model(
-    model: LanguageModel,
+    load: Callable[[], LanguageModel],
     name: str,
     menu: Sequence[Option],
     failures: Iterable[AttemptFailed],
@@ -54,8 +54,8 @@ async def by_model(
     The prompt holds names and numbers only: what tools returned or said is never shown to the model.
 
     Args:
-        model: The model to ask.
-        name: Which one.
+        load: Gets the model.
+        name: Which one to ask.
         menu: What can be chosen; the answer must be on it.
         failures: What led here; tools and kinds are told, messages are not.
         ledger: The call's worst case is reserved here before, and settled after.
@@ -63,33 +63,29 @@ async def by_model(
     """
     messages = _messages(menu, failures)
     try:
+        model = load()
         worst = model.worst_case(name, messages, MAX_TOKENS)
-        reservation = ledger.reserve(worst, model_call=True)
-        if reservation is None:
-            return by_policy(menu, f"no budget left to ask {name}")
-        with reservation:
-            choice, spent = None, worst
-            try:
+    except Exception as error:  # noqa: BLE001  # a run does not end because nobody can be asked
+        return by_policy(menu, f"{name} cannot be used: {type(error).__name__}: {error}")
+    reservation = ledger.reserve(worst, model_call=True)
+    if reservation is None:
+        return by_policy(menu, f"no budget left to ask {name}")
+    with reservation:
+        spent, limit = worst, min(timeout_s, MODEL_TIMEOUT_S)
+        try:
+            with anyio.fail_after(limit):
                 answer = await model.complete(
-                    name,
-                    messages,
-                    answer=_schema(menu),
-                    max_tokens=MAX_TOKENS,
-                    timeout_s=min(timeout_s, MODEL_TIMEOUT_S),
+                    name, messages, answer=_schema(menu), max_tokens=MAX_TOKENS, timeout_s=limit
                 )
-                spent = worst if answer.usd is None else nanos(answer.usd)
-                choice = _chosen(answer.text, menu)
-                note = "" if choice else f"{name} chose nothing that is on the menu"
-            except (AgentrouteError, OSError, TimeoutError) as error:
-                note = f"{name} could not be asked: {type(error).__name__}"
-            finally:
-                reservation.settle(spent)
-    except AgentrouteError as error:
-        return by_policy(menu, f"{name} cannot be used: {error}")
+            spent = worst if answer.usd is None else nanos(answer.usd)
+            choice, note = _chosen(answer.text, menu), f"{name} chose nothing that is on the menu"
+        except Exception as error:  # noqa: BLE001  # the same
+            choice, note = None, f"{name} could not be asked: {type(error).__name__}"
+        finally:
+            reservation.settle(spent)
     if choice is not None:
         return Choice(choice, "model", name, spent, model_called=True)
-    fallback = by_policy(menu, note)
-    return Choice(fallback.choice, "policy", note, spent, model_called=True)
+    return replace(by_policy(menu, note), spent=spent, model_called=True)
 
 
 def _messages(menu: Sequence[Option], failures: Iterable[AttemptFailed]) -> list[dict[str, str]]:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from agentroute.attempt import Attempt, serving
 from agentroute.errors import ToolError
-from agentroute.graph.tool import ToolSpec, artifacts_of
-from agentroute.guard.budget import Ledger, Reservation
+from agentroute.graph.tool import ToolSpec
+from agentroute.guard.budget import Reservation
 from agentroute.guard.effects import idempotency_key
 from agentroute.guard.failures import Failure, classify
 from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId
@@ -27,8 +27,8 @@ from agentroute.run.events import (
     LateResultFenced,
     Verified,
 )
+from agentroute.run.outlook import Outlook
 from agentroute.run.saga import GRACE_S
-from agentroute.run.state import RunState
 from agentroute.runtime.services import Services
 
 SHORTEST_TIMEOUT_S = 0.001
@@ -42,39 +42,41 @@ class Executor:
         self,
         services: Services,
         run_id: RunId,
-        state: RunState,
-        ledger: Ledger,
+        outlook: Outlook,
         *,
         record: Callable[[Event], Awaitable[None]],
         late: Callable[[Event], None],
         now: Callable[[], float],
-        deadline_s: float | None,
     ) -> None:
         """Bind the run; `now` gives seconds since its start, `late` takes facts that arrive after the fact."""
         self._services = services
         self._run_id = run_id
-        self._state = state
-        self._ledger = ledger
+        self._outlook = outlook
+        self._state = outlook.state
+        self._ledger = outlook.ledger
         self._record = record
         self._late = late
         self._now = now
-        self._deadline = deadline_s
+        self._deadline = outlook.deadline_s
 
     async def begin(self, call: Call) -> "Flight | None":
-        """Reserve the worst case and record the intent; None if the money is not there after all."""
-        spec = call.tool
+        """Reserve the worst case and record the intent; None if the money is not there after all.
+
+        Nothing is awaited between the decision and the claims on money and health, so no other run comes in between.
+        """
+        spec, services = call.tool, self._services
         reservation = self._ledger.reserve(spec.cost.worst, model_call=spec.calls_model)
         if reservation is None:
             return None
+        ticket = services.board.begin(spec, services.clock.now())
         try:
-            inputs = self._inputs(spec)
-            key = "" if spec.effect == "read" else self._key(spec, inputs)
+            inputs = self._outlook.values_for(spec, call.about)
             started = AttemptStarted(
                 at=self._now(),
                 attempt=AttemptId(self._state.attempts + 1),
                 tool=spec.name,
                 number=self._state.tries.get(spec.name, 0) + 1,
-                key=key,
+                key="" if spec.effect == "read" else self._key(spec, inputs),
                 reserved=reservation.amount,
                 role=call.role,
                 about=call.about,
@@ -82,28 +84,59 @@ class Executor:
             )
             await self._record(started)
         except BaseException:
+            services.board.forget(ticket)
             reservation.release()
             raise
-        return Flight(call, started, inputs, reservation)
+        return Flight(call, started, inputs, reservation, ticket)
 
     async def fly(self, flight: "Flight") -> None:
         """Make the attempt and record how it ended, whatever happens."""
-        spec, services = flight.call.tool, self._services
-        attempt = Attempt(self._run_id, spec.name, flight.started.attempt, flight.started.key, deadline=0.0)
-        attempt.on_late = lambda worked: self._late(LateResultFenced(self._now(), attempt.attempt, spec.name, worked))
-        ticket: Ticket | None = None
+        started = flight.started
+        attempt = Attempt(self._run_id, started.tool, started.attempt, started.key, deadline=0.0)
+        attempt.on_late = lambda worked: self._late(
+            LateResultFenced(self._now(), started.attempt, started.tool, worked)
+        )
         try:
-            async with services.slots:
-                ticket = services.board.begin(spec, services.clock.now())
-                outputs = await self._call(flight, attempt)
+            if not await self._turn_came(flight):
+                return
+            try:
+                ending = await self._succeeding(flight, attempt)
+            finally:
+                self._services.slots.release()
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
-            await self._failed(flight, attempt, ticket, error)
+            ending = self._failing(flight, attempt, error)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._cancelled(flight, attempt, ticket)
+                await self._record(self._cut_off(flight, attempt))
             raise
-        else:
-            await self._succeeded(flight, attempt, ticket, outputs)
+        with anyio.CancelScope(shield=True):  # once a call has ended, nothing may take its outcome away
+            for event in ending:
+                await self._record(event)
+
+    async def _turn_came(self, flight: "Flight") -> bool:
+        """Wait for a turn among the calls of all runs; False if the attempt was given up before it was made."""
+        slots = self._services.slots
+        try:
+            slots.acquire_nowait()
+        except anyio.WouldBlock:
+            end = None if self._deadline is None else max(0.0, self._deadline - self._now())
+            with anyio.move_on_after(end) as waiting:
+                await slots.acquire()
+            if waiting.cancelled_caught:
+                await self._give_up(flight, "no turn before the deadline")
+                return False
+            if not self._services.board.still_admits(flight.ticket):
+                slots.release()
+                await self._give_up(flight, "the tool was closed before its turn came")
+                return False
+        return True
+
+    async def _give_up(self, flight: "Flight", reason: str) -> None:
+        self._services.board.forget(flight.ticket)
+        flight.reservation.release()
+        with anyio.CancelScope(shield=True):
+            started = flight.started
+            await self._record(AttemptAbandoned(self._now(), started.attempt, started.tool, NanoUsd(0), reason))
 
     # ---------------------------------------------------------------- the call
 
@@ -127,10 +160,6 @@ class Executor:
             limit = min(limit, end - self._now())
         return max(limit, SHORTEST_TIMEOUT_S)
 
-    def _inputs(self, spec: ToolSpec) -> dict[ArtifactId, Any]:
-        at_hand = self._state.artifacts
-        return {a: at_hand[a] for a in (*artifacts_of(spec.requires), *spec.optional) if a in at_hand}
-
     def _key(self, spec: ToolSpec, inputs: Mapping[ArtifactId, Any]) -> str:
         types = self._services.tools[spec.name].types
         plain = {name: types[name].to_json(value) if name in types else value for name, value in inputs.items()}
@@ -138,42 +167,41 @@ class Executor:
 
     # ---------------------------------------------------------------- the outcome
 
-    async def _succeeded(self, flight: "Flight", attempt: Attempt, ticket: Ticket, outputs: Values) -> None:
-        spent = flight.settle(attempt)
-        self._services.board.succeed(ticket, self._services.clock.now())
-        tool = flight.call.tool
-        await self._record(
-            AttemptSucceeded(self._now(), attempt.attempt, tool.name, outputs, spent, attempt.model, attempt.tokens)
-        )
-        about = flight.call.about
-        if about is None:
-            return
-        subject = self._state.doubts.get(about) or self._state.rechecks.get(about) or self._state.effects[about]
-        if flight.call.role == "verify":
-            await self._record(Verified(self._now(), about, subject.tool, tool.name, bool(outputs), outputs))
-        else:
-            await self._record(Compensated(self._now(), about, subject.tool, tool.name))
+    async def _succeeding(self, flight: "Flight", attempt: Attempt) -> list[Event]:
+        """Make the call; what follows from its success."""
+        outputs = await self._call(flight, attempt)
+        self._services.board.succeed(flight.ticket, self._services.clock.now())
+        spent, now, started = flight.settle(attempt), self._now(), flight.started
+        tool, about = started.tool, started.about
+        events: list[Event] = [
+            AttemptSucceeded(now, started.attempt, tool, outputs, spent, attempt.model, attempt.tokens)
+        ]
+        if about is not None:
+            subject = self._state.doubts.get(about) or self._state.rechecks.get(about) or self._state.effects[about]
+            if started.role == "verify":
+                events.append(Verified(now, about, subject.tool, tool, bool(outputs), outputs))
+            else:
+                events.append(Compensated(now, about, subject.tool, tool))
+        return events
 
-    async def _failed(self, flight: "Flight", attempt: Attempt, ticket: Ticket | None, error: Exception) -> None:
+    def _failing(self, flight: "Flight", attempt: Attempt, error: Exception) -> list[Event]:
+        """What follows from a failure."""
         services, spec = self._services, flight.call.tool
         failure = classify(error, wall=services.clock.wall())
-        if ticket is not None:
-            self._tell_health(ticket, failure)
-        spent = flight.settle(attempt, worst=failure.kind == "ambiguous")
+        self._tell_health(flight.ticket, failure)
         known = failure.for_effect(spec.effect)
-        await self._record(
-            AttemptFailed(
-                at=self._now(),
-                attempt=attempt.attempt,
-                tool=spec.name,
-                kind=known.kind,
-                error=failure.error,
-                message=services.redact(failure.message),
-                spent=spent,
-                in_doubt=flight.call.role == "step" and failure.in_doubt(spec.effect),
-                retry_after_s=failure.retry_after_s,
-            )
+        event = AttemptFailed(
+            at=self._now(),
+            attempt=flight.started.attempt,
+            tool=spec.name,
+            kind=known.kind,
+            error=failure.error,
+            message=services.redact(failure.message),
+            spent=flight.settle(attempt, worst=failure.kind == "ambiguous"),
+            in_doubt=flight.call.role == "step" and failure.in_doubt(spec.effect),
+            retry_after_s=failure.retry_after_s,
         )
+        return [event]
 
     def _tell_health(self, ticket: Ticket, failure: Failure) -> None:
         """Pass on what the failure says about the tool; a permanent one says something about the inputs."""
@@ -183,34 +211,34 @@ class Executor:
         else:
             board.fail(ticket, now, retry_after_s=failure.retry_after_s, rate_limited=failure.kind == "rate_limited")
 
-    async def _cancelled(self, flight: "Flight", attempt: Attempt, ticket: Ticket | None) -> None:
-        """The call was cut off. If it changes something, nobody knows whether it did."""
-        if ticket is None:
+    def _cut_off(self, flight: "Flight", attempt: Attempt) -> Event:
+        """The call was cancelled. If it had begun and changes something, nobody knows whether it did."""
+        self._services.board.forget(flight.ticket)
+        begun = attempt.deadline > 0
+        if not begun:
             flight.reservation.release()
-        else:
-            self._services.board.forget(ticket)
         spent = flight.settle(attempt, worst=True)
-        spec, now = flight.call.tool, self._now()
-        if ticket is not None and spec.effect == "once" and flight.call.role == "step":
-            event: Event = AttemptFailed(
-                now, attempt.attempt, spec.name, "ambiguous", "Cancelled", "cut off while it ran", spent, in_doubt=True
-            )
-        else:
-            event = AttemptAbandoned(now, attempt.attempt, spec.name, spent, "cancelled")
-        await self._record(event)
+        spec, now, number = flight.call.tool, self._now(), flight.started.attempt
+        if begun and spec.effect == "once" and flight.call.role == "step":
+            why = "cut off while it ran"
+            return AttemptFailed(now, number, spec.name, "ambiguous", "Cancelled", why, spent, in_doubt=True)
+        return AttemptAbandoned(now, number, spec.name, spent, "cancelled")
 
 
 class Flight:
     """An attempt under way, with what it was given and the money held back for it."""
 
-    __slots__ = ("call", "inputs", "reservation", "started")
+    __slots__ = ("call", "inputs", "reservation", "started", "ticket")
 
-    def __init__(self, call: Call, started: AttemptStarted, inputs: Values, reservation: Reservation) -> None:
+    def __init__(
+        self, call: Call, started: AttemptStarted, inputs: Values, reservation: Reservation, ticket: Ticket
+    ) -> None:
         """Bind the parts."""
         self.call = call
         self.started = started
         self.inputs = inputs
         self.reservation = reservation
+        self.ticket = ticket
 
     def settle(self, attempt: Attempt, *, worst: bool = False) -> NanoUsd:
         """Charge what the tool reported, else its declared price, else (nobody knows what happened) the worst case."""

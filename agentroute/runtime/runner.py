@@ -1,6 +1,7 @@
 """The loop: decide, do the one thing, record what came of it, decide again."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -40,41 +41,43 @@ class Runner:
         guards = {name: tool.when for name, tool in services.tools.items() if tool.when is not None}
         outlook = Outlook(services.graph, state, services.board, self._ledger, services.rates, origin, self._deadline)
         self._navigator = Navigator(outlook, guards=guards, backoff=services.backoff)
-        self._executor = Executor(
-            services,
-            run_id,
-            state,
-            self._ledger,
-            record=self.record,
-            late=self._note_late,
-            now=self.now,
-            deadline_s=self._deadline,
-        )
+        self._executor = Executor(services, run_id, outlook, record=self.record, late=self._note_late, now=self.now)
         self._boarding: list[Flight] = []
         self._scopes: dict[AttemptId, anyio.CancelScope] = {}
         self._late: list[Event] = []
         self._crash: Exception | None = None
         self._wake = anyio.Event()
 
-    async def drive(self) -> None:  # noqa: C901  # one case per decision, on one screen
-        """Run to the end. Every turn of this loop does the one thing that follows from all facts so far."""
-        async with anyio.create_task_group() as flights:
-            while True:
-                match self._navigator.decide(self.now()):
-                    case Call() as call:
-                        await self._start(call)
-                    case Wait(until):
-                        await self._wait(flights, until)
-                    case Record(event):
-                        await self.record(event)
-                    case Abandon(attempts):
-                        await self._abandon(flights, attempts)
-                    case Ask(menu, reason):
-                        if not await self._ask(menu, reason):
-                            return
-                    case Finish(outcome, reason, left_behind):
-                        await self.record(RunFinished(self.now(), outcome, self.state.goal, reason, left_behind))
+    async def drive(self) -> None:
+        """Run to the end.
+
+        Raises:
+            JournalError: A fact could not be recorded; what was under way has been cancelled.
+        """
+        try:
+            async with anyio.create_task_group() as flights:
+                await self._go_on(flights)
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+    async def _go_on(self, flights: TaskGroup) -> None:  # noqa: C901  # one case per decision, on one screen
+        """Every turn of this loop does the one thing that follows from all facts so far."""
+        while True:
+            match self._navigator.decide(self.now()):
+                case Call() as call:
+                    await self._start(call)
+                case Wait(until):
+                    await self._wait(flights, until)
+                case Record(event):
+                    await self.record(event)
+                case Abandon(attempts):
+                    await self._abandon(flights, attempts)
+                case Ask(menu, reason):
+                    if not await self._ask(menu, reason):
                         return
+                case Finish(outcome, reason, left_behind):
+                    await self.record(RunFinished(self.now(), outcome, self.state.goal, reason, left_behind))
+                    return
 
     def now(self) -> float:
         """Seconds since the run started."""
@@ -111,8 +114,11 @@ class Runner:
             await self._executor.fly(self._boarding.pop())  # nothing to overlap with, so no task is needed
             return
         self._take_off(flights)
-        ends = [moment for moment in (until, self._deadline) if moment is not None and moment > self.now()]
-        with anyio.move_on_after(min(ends) - self.now() if ends else None):
+        now = self.now()
+        ends = [] if until is None else [max(0.0, until - now)]
+        if self._deadline is not None and self._deadline > now:
+            ends.append(self._deadline - now)
+        with anyio.move_on_after(min(ends, default=None)):
             await self._wake.wait()
         await self._catch_up()
 
@@ -181,7 +187,7 @@ class Runner:
     async def _ask_model(self, menu: Sequence[Option]) -> Choice:
         left = float("inf") if self._deadline is None else self._deadline - self.now()
         return await by_model(
-            self._services.model(),
+            self._services.model,
             self._services.escalate,
             menu,
             self.state.unanswered.values(),
@@ -191,3 +197,11 @@ class Runner:
 
     def _expired(self) -> bool:
         return self._deadline is not None and self.now() >= self._deadline
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a task group; the others are its echoes in tasks that were cut off."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
