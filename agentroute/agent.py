@@ -14,7 +14,7 @@ from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.adapters.signature import Function
-from agentroute.errors import ConfigurationError, DefinitionError, InputError, NoRouteError
+from agentroute.errors import ConfigurationError, DefinitionError, InputError, NoRouteError, UnknownRunError
 from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Rates
 from agentroute.graph.goal import Goal
@@ -25,11 +25,10 @@ from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, GoalId, RunId, ToolId
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor
 from agentroute.routing.health import Health, HealthBoard
-from agentroute.run.events import RunStarted
+from agentroute.run.events import Chosen, Event, Resumed, RunStarted
 from agentroute.run.plan import Planner, RoutePlan
 from agentroute.run.result import RunResult, result_of
 from agentroute.run.state import RunState, fold
-from agentroute.runtime.escalation import Choice
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls, Services
 
@@ -104,6 +103,7 @@ class Agent:
             slots=anyio.Semaphore(max_concurrency, fast_acquire=True),
             redact=str,
         )
+        self._active: set[RunId] = set()
         self._names = Names(name, self.graph, self.types)
         self._planner = Planner(self.graph, self._services.board, self._services.rates, self._services.budget)
 
@@ -184,13 +184,13 @@ class Agent:
         asked = self._names.goal(goal)
         at_hand = self._names.inputs(values, inputs or {})
         self._check_reachable(asked, frozenset(at_hand))
-        state = RunState()
-        runner = Runner(services, self._run_id(run_id), state, origin=services.clock.now())
+        run = await self._new_run_id(run_id)
+        runner = Runner(services, run, RunState(), origin=services.clock.now())
         budget = services.budget
         started = RunStarted(
             0.0, self.name, asked, at_hand, services.clock.wall(), budget.money, budget.deadline_s, budget.llm_calls
         )
-        return await self._drive(runner, started)
+        return await self._drive(runner, [started])
 
     async def resume(self, run_id: str, answer: str | None = None) -> RunResult:
         """Take a suspended run up again with a person's answer.
@@ -203,25 +203,24 @@ class Agent:
             UnknownRunError: The journal has no such run.
             InputError: The run waits for no answer, or this one is not on its menu.
         """
-        services = self._services
-        run = RunId(run_id)
-        records = await services.journal.read(run)
-        state = fold(record.event for record in records)
-        if state.finished is not None:
-            raise InputError(f"run {run_id!r} is over: {state.finished.outcome}")
-        choices = [option.choice for option in state.menu]
-        if answer not in choices:
-            raise InputError(f"run {run_id!r} waits for one of {', '.join(choices) or 'nothing'}, not {answer!r}")
-        last = records[-1].event.at
-        runner = Runner(services, run, state, origin=services.clock.now() - last)
-        return await self._drive(runner, Choice(answer, "human"))
-
-    async def _drive(self, runner: Runner, first: RunStarted | Choice) -> RunResult:
+        services, run = self._services, RunId(run_id)
+        if run in self._active:
+            raise InputError(f"run {run_id!r} is being driven already")
+        self._active.add(run)
         try:
-            if isinstance(first, RunStarted):
-                await runner.record(first)
-            else:
-                await runner.choose(runner.state.menu, first, runner.state.suspended_for)
+            records = await services.journal.read(run)
+            state = fold(record.event for record in records)
+            chosen = _answer(run, state, answer)
+            last = records[-1].event.at  # the clock of a run stands still while it waits for a person
+            runner = Runner(services, run, state, origin=services.clock.now() - last)
+            return await self._drive(runner, [Resumed(last, services.clock.wall()), replace(chosen, at=last)])
+        finally:
+            self._active.discard(run)
+
+    async def _drive(self, runner: Runner, first: Iterable[Event]) -> RunResult:
+        try:
+            for event in first:
+                await runner.record(event)
             await runner.drive()
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
@@ -355,12 +354,30 @@ class Agent:
                 "Pass Agent.from_graph(path, tools={...}), or an MCP configuration for tools that name a server."
             )
 
-    def _run_id(self, given: str | None) -> RunId:
+    async def _new_run_id(self, given: str | None) -> RunId:
         if given is None:
             return RunId(f"{self._services.random.getrandbits(96):024x}")
         if not given or len(given) > 64 or not all(c.isalnum() or c == "-" for c in given) or not given.isascii():
             raise InputError(f"run id {given!r} must be 1 to 64 letters, digits and dashes")
-        return RunId(given)
+        try:
+            await self._services.journal.read(RunId(given))
+        except UnknownRunError:
+            return RunId(given)
+        raise InputError(f"there is a run {given!r} already; leave run_id out, and one is made up")
+
+
+def _answer(run: RunId, state: RunState, answer: str | None) -> Chosen:
+    """A person's answer to a suspended run, as the fact it becomes.
+
+    Raises:
+        InputError: The run waits for no answer, or this one is not on its menu.
+    """
+    if state.finished is not None:
+        raise InputError(f"run {run!r} is over: {state.finished.outcome}")
+    choices = [option.choice for option in state.menu]
+    if answer not in choices:
+        raise InputError(f"run {run!r} waits for one of {', '.join(choices) or 'nothing'}, not {answer!r}")
+    return Chosen(0.0, state.menu, answer, "human", state.suspended_for)
 
 
 def _as_written(need: Need) -> Any:

@@ -1,5 +1,6 @@
 """Clocks: the event loop's own, so that virtual time works wherever the loop has it."""
 
+import asyncio
 import time
 
 import anyio
@@ -10,7 +11,10 @@ class LoopClock:
 
     def now(self) -> float:
         """Seconds of the event loop's clock."""
-        return anyio.current_time()
+        try:
+            return asyncio.get_running_loop().time()  # a fifth of what finding out about the loop costs
+        except RuntimeError:
+            return anyio.current_time()
 
     def wall(self) -> float:
         """Seconds since 1970, UTC."""

@@ -3,17 +3,19 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Optional, cast, overload
+from typing import TYPE_CHECKING, Any, Optional, cast, overload
 
 from agentroute.adapters.signature import Function, Signature, read_signature
 from agentroute.adapters.threads import run_in_thread
 from agentroute.attempt import current
 from agentroute.errors import DefinitionError, ToolError
-from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Cost
 from agentroute.graph.tool import DEFAULT_TIMEOUT_S, Effect, ToolSpec
 from agentroute.ids import ArtifactId, ToolId
 from agentroute.ports import Guard, Tool, Values
+
+if TYPE_CHECKING:
+    from agentroute.graph.artifact import ArtifactType
 
 Predicate = Callable[..., bool]
 

@@ -2,16 +2,19 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import anyio
+import anyio.to_thread
 import click
 
 from agentroute.agent import Agent
 from agentroute.cli.progress import Progress
 from agentroute.cli.target import load_agent
 from agentroute.errors import InputError
+from agentroute.ports import Clock, ToolExecutor
 from agentroute.run.events import Outcome
 from agentroute.run.result import RunResult
 
@@ -75,7 +78,10 @@ def run(
 def _run(agent: Agent, goal: str | None, inputs: dict[str, Any]) -> RunResult:
     async def main() -> RunResult:
         async with agent:
-            return await agent.run(goal=goal, inputs=inputs)
+            result = await agent.run(goal=goal, inputs=inputs)
+            while result.suspended and sys.stdin.isatty():
+                result = await agent.resume(result.run_id, await anyio.to_thread.run_sync(_ask_person, result))
+            return result
 
     try:
         return anyio.run(main)
@@ -84,13 +90,23 @@ def _run(agent: Agent, goal: str | None, inputs: dict[str, Any]) -> RunResult:
         sys.exit(EXIT["cancelled"])
 
 
-def _injector(faults: tuple[str, ...], seed: int | None) -> Any:
+def _ask_person(result: RunResult) -> str:
+    """Put the menu to whoever sits at the terminal."""
+    click.echo(f"\n{result.reason}\n", err=True)
+    return click.prompt("Your choice", type=click.Choice(result.menu), err=True)
+
+
+def _injector(faults: tuple[str, ...], seed: int | None) -> Callable[[ToolExecutor, Clock], ToolExecutor] | None:
     if not faults:
         return None
     from agentroute.testing.faults import FaultyCalls, parse_fault  # only for those who inject faults
 
     rules = [parse_fault(text) for text in faults]
-    return lambda calls, clock: FaultyCalls(calls, rules, clock=clock, seed=seed or 0)
+
+    def wrap(calls: ToolExecutor, clock: Clock) -> ToolExecutor:
+        return FaultyCalls(calls, rules, clock=clock, seed=seed or 0)
+
+    return wrap
 
 
 def _parse_input(text: str) -> tuple[str, Any]:
@@ -140,5 +156,5 @@ def _as_text(result: RunResult) -> str:
     if result.left_behind:
         lines.insert(1, f"look at   {', '.join(result.left_behind)}: their effects remain, or may")
     if result.suspended:
-        lines.insert(1, f"choose    {', '.join(result.menu)}")
+        lines.insert(1, f"waits     for a person to choose from: {', '.join(result.menu)}")
     return "\n".join(lines)

@@ -1,7 +1,6 @@
 """The loop: decide, do the one thing, record what came of it, decide again."""
 
 from collections.abc import Sequence
-from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -174,15 +173,11 @@ class Runner:
             choice = by_policy(menu)
         else:
             choice = await self._ask_model(menu)
-        await self.choose(menu, choice, reason)
-        return True
-
-    async def choose(self, menu: Sequence[Option], choice: Choice, reason: str) -> None:
-        """Record a choice from the menu."""
         event = Chosen(
             self.now(), tuple(menu), choice.choice, choice.by, reason, choice.note, choice.spent, choice.model_called
         )
         await self.record(event)
+        return True
 
     async def _ask_model(self, menu: Sequence[Option]) -> Choice:
         left = float("inf") if self._deadline is None else self._deadline - self.now()
@@ -203,5 +198,5 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error of a task group; the others are its echoes in tasks that were cut off."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+        error = error.exceptions[0]
     return error
