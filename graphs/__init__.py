@@ -1,0 +1,1 @@
+"""Demonstrations of agentroute: agents on real programs, servers and processes."""
