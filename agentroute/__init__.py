@@ -23,7 +23,9 @@ from agentroute.graph.cost import Rates
 from agentroute.graph.goal import Goal
 from agentroute.graph.tool import AtLeast
 from agentroute.guard.budget import Budget
+from agentroute.ports import Observer
 from agentroute.routing.health import Health
+from agentroute.run import events
 from agentroute.run.plan import RoutePlan
 from agentroute.run.result import RunResult
 
@@ -45,11 +47,13 @@ __all__ = [
     "InputError",
     "JournalError",
     "NoRouteError",
+    "Observer",
     "Rates",
     "RoutePlan",
     "RunResult",
     "ToolError",
     "UnknownRunError",
     "current",
+    "events",
     "tool",
 ]

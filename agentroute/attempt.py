@@ -20,6 +20,7 @@ class Attempt:
         attempt: Number of the attempt within the run, from 1.
         idempotency_key: The same for every attempt of this run, tool and inputs; empty for read tools. Pass it on to
             providers that take one.
+        original_key: For calls that verify or undo an effect: the key of the attempt that made it, or may have.
         deadline: Monotonic seconds (`agentroute.ports.Clock.now`) when the attempt is given up.
         model: Name of the model that answered, once a model step has said so.
         tokens: Tokens read and written, once a model step has said so.
@@ -30,6 +31,7 @@ class Attempt:
     attempt: AttemptId
     idempotency_key: str
     deadline: float
+    original_key: str = ""
     model: str | None = None
     tokens: tuple[int, int] | None = None
     charged: NanoUsd | None = field(default=None, repr=False)

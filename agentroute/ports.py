@@ -1,7 +1,7 @@
 """The seams: what the runtime needs from outside, as Protocols. Adapters implement them, tests bring small fakes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -122,15 +122,16 @@ class Journal(Protocol):
 
 
 class Observer(Protocol):
-    """Told of every fact as it happens: traces, logs and progress are views of the same events."""
+    """Told of every fact as it happens; traces, logs and progress are views of them. Made to be subclassed."""
 
     def observe(self, run: RunId, event: Event) -> None:
         """Take note. Must not block, and must not raise."""
         ...
 
     def attempt_scope(self, run: RunId, attempt: AttemptId) -> AbstractContextManager[object]:
-        """Context in which an attempt is made, so that spans of the tool's own become its children."""
-        ...
+        """Context in which an attempt is made, so that spans of the tool's own become its children; none by default."""
+        del run, attempt
+        return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)

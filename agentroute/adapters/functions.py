@@ -17,7 +17,7 @@ from agentroute.ports import Guard, Tool, Values
 if TYPE_CHECKING:
     from agentroute.graph.artifact import ArtifactType
 
-Predicate = Callable[..., bool]
+Predicate = Callable[[Any], object] | Callable[[Any, Any], object] | Callable[..., object]
 
 
 class FunctionGuard:
@@ -35,7 +35,11 @@ class FunctionGuard:
 
     def allows(self, values: Values) -> bool:
         """Whether the predicate holds."""
-        return bool(self._predicate(**{name: values[artifact] for name, artifact in self._parameters}))
+        return bool(
+            cast("Callable[..., object]", self._predicate)(
+                **{name: values[artifact] for name, artifact in self._parameters}
+            )
+        )
 
 
 class FunctionTool:
@@ -131,6 +135,7 @@ def tool(
     compensate: str | Function | FunctionTool | None = None,
     ensure: Callable[[Any], bool] | None = None,
     when: Predicate | None = None,
+    returns: Any = None,
 ) -> Callable[[Function], FunctionTool]: ...
 
 
@@ -150,7 +155,9 @@ def tool(function: Function | None = None, /, **options: Any) -> FunctionTool | 
             - ``verify``: read tool (name, or function) that returns the artifact if the effect happened, else None.
             - ``compensate``: tool (name, or function) that takes the artifact and undoes the effect.
             - ``ensure``: postcondition on the output; False or an exception fails the attempt.
-            - ``when``: condition on artifacts; False closes the tool for the run.
+            - ``when``: condition on artifacts; False closes the tool for the run. It is asked as soon as all of them
+              are known, and does not hold anything up before.
+            - ``returns``: what it produces, in place of the return annotation (for functions made by other functions).
 
     Raises:
         DefinitionError: The signature or an option cannot be used, with the tool's name and why.
@@ -189,11 +196,12 @@ def _build(
     effect: Effect = "once",
     timeout_s: float = DEFAULT_TIMEOUT_S,
     provider: str | None = None,
+    returns: Any = None,
     **cost: Any,
 ) -> FunctionTool:
     label = ToolId(name or function.__name__)
     subject = f"tool {label!r}"
-    contract = read_signature(function, subject=subject, local_names=scope, allow_none=True)
+    contract = read_signature(function, subject=subject, local_names=scope, allow_none=True, returned=returns)
     verifier = _auxiliary(verify, label, "verify", contract, scope)
     compensator = _auxiliary(compensate, label, "compensate", contract, scope)
     spec = ToolSpec(

@@ -61,6 +61,7 @@ def read_signature(
     hints: Mapping[str, Any] | None = None,
     allow_none: bool = False,
     returns: bool = True,
+    returned: Any = None,
 ) -> Signature:
     """Derive the contract of `function`.
 
@@ -71,6 +72,7 @@ def read_signature(
         hints: Annotations for parameters (and ``"return"``) that carry none of their own.
         allow_none: Whether it may be declared to return ``X | None``, or nothing.
         returns: Whether its return type names artifacts at all.
+        returned: What it returns, in place of its return annotation.
 
     Raises:
         DefinitionError: A parameter or the return value does not name an artifact.
@@ -80,7 +82,9 @@ def read_signature(
     for parameter in inspect.signature(function).parameters.values():
         _read_parameter(parameter, annotations.get(parameter.name, parameter.empty), subject, contract)
     if returns:
-        _read_return(annotations.get("return"), subject, contract, allow_none=allow_none)
+        _read_return(
+            annotations.get("return") if returned is None else returned, subject, contract, allow_none=allow_none
+        )
     return contract
 
 

@@ -1,12 +1,10 @@
 """Progress of a run on standard error, one line per fact that matters."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 from rich.console import Console
 from rich.text import Text
 
-from agentroute.ids import AttemptId, RunId, dollars
+from agentroute.ids import RunId, dollars
+from agentroute.ports import Observer
 from agentroute.run.events import (
     AttemptFailed,
     AttemptStarted,
@@ -27,7 +25,7 @@ from agentroute.run.events import (
 )
 
 
-class Progress:
+class Progress(Observer):
     """An observer that tells a person at a terminal what a run is doing."""
 
     def __init__(self) -> None:
@@ -41,12 +39,6 @@ class Progress:
         if line is not None:
             style, text = line
             self._console.print(Text(f"{event.at:8.3f}s  {text}", style=style))
-
-    @contextmanager
-    def attempt_scope(self, run: RunId, attempt: AttemptId) -> Generator[None]:
-        """Nothing to set up."""
-        del run, attempt
-        yield
 
 
 def describe(event: Event) -> tuple[str, str] | None:  # noqa: C901, PLR0912  # one line per kind of fact

@@ -64,6 +64,8 @@ class Names:
 
     def _recognise(self, value: Any) -> ArtifactId:
         """Which artifact a value is: the one named like its type, else the only one of that type."""
+        if isinstance(value, dict):
+            raise InputError("pass inputs by name as a mapping: run(inputs={...}), not run({...})")
         name = type(value).__name__
         kind = self._types.get(ArtifactId(name))
         if kind is not None and marker(kind.annotation) is None:

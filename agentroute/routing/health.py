@@ -1,7 +1,7 @@
 """Health: what the calls so far say about each tool and provider, shared by all runs of an agent."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import Rates, checked
@@ -55,11 +55,11 @@ class Health:
 
 
 @dataclass(slots=True)
-class ToolHealth:
-    """Decaying counts of one tool, and its breaker.
+class Standing:
+    """What is known of one tool or one provider: decaying counts, and its breaker.
 
     The failure probability is the mean of a Beta distribution whose prior is the declared risk; observations decay
-    with the half-life, so that an unused tool drifts back to what was declared of it.
+    with the half-life, so that what is not used drifts back to what was declared of it.
     """
 
     breaker: Breaker
@@ -67,7 +67,7 @@ class ToolHealth:
     worked: float = 0.0
     as_of: float = 0.0
     limited_until: float = float("-inf")
-    published: float = -1.0
+    published: float | None = None
 
     def decay(self, now: float, half_life_s: float) -> None:
         """Let the counts fade to what they are worth at `now`."""
@@ -79,21 +79,22 @@ class ToolHealth:
 
     def p_fail(self, prior: float) -> float:
         """Expected share of failing attempts, given the declared `prior`."""
-        total = PRIOR_STRENGTH + self.failed + self.worked
-        return (PRIOR_STRENGTH * prior + self.failed) / total
+        return (PRIOR_STRENGTH * prior + self.failed) / (PRIOR_STRENGTH + self.failed + self.worked)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Ticket:
-    """A call under way: which generation of which breakers it belongs to."""
+    """A call under way: whom it says something about, and in which generation of their breakers it began."""
 
     tool: ToolSpec
-    generations: tuple[tuple[Breaker, int], ...] = field(default=())
+    standings: tuple[Standing, ...]
+    generations: tuple[int, ...]
 
 
 class HealthBoard:
     """Health of all tools of an agent. Synchronous, on the event loop, time as an argument: no locks.
 
+    A provider stands beside its tools: what one of them meets, all of them are judged by, whichever record is worse.
     `version` changes when a route computed before may no longer be the cheapest. `latest` is when a call last began.
     """
 
@@ -102,51 +103,44 @@ class HealthBoard:
         self.settings = settings
         self.version = 0
         self.latest = 0.0
-        self._tools: dict[ToolId, ToolHealth] = {}
-        self._providers: dict[str, Breaker] = {}
+        self._tools: dict[ToolId, Standing] = {}
+        self._providers: dict[str, Standing] = {}
 
     def weight(self, tool: ToolSpec, rates: Rates, now: float) -> NanoUsd:
         """Expected cost until success under current health, in nano-dollars.
 
         ``cost / (1 - p)``, plus the expected number of failed attempts ``p / (1 - p)`` at `FAILED_CALL` each.
         """
-        p_fail = min(self._current(tool, now).p_fail(tool.cost.risk), LIKELIEST_FAILURE)
+        p_fail = 0.0
+        for standing in self._standings(tool):
+            standing.decay(now, self.settings.half_life_s)
+            p_fail = max(p_fail, standing.p_fail(tool.cost.risk))
+        p_fail = min(p_fail, LIKELIEST_FAILURE)
         cost = rates.price(usd=tool.cost.usd, latency_s=tool.cost.latency_s, risk=tool.cost.risk)
         return NanoUsd(round((cost + FAILED_CALL * p_fail) / (1 - p_fail)))
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
         """Whether the tool may be called now: not asked to wait, and no breaker in the way."""
-        known = self._tools.get(tool.name)
-        if known is not None and (now < known.limited_until or not known.breaker.admits(now)):
-            return False
-        shared = self._providers.get(tool.provider) if tool.provider else None
-        return shared is None or shared.admits(now)
+        return all(now >= s.limited_until and s.breaker.admits(now) for s in self._standings(tool))
 
     def back_at(self, tool: ToolSpec, now: float) -> float:
-        """When the tool may be called again (monotonic seconds); `now` or earlier if it may already."""
-        known = self._tools.get(tool.name)
-        shared = self._providers.get(tool.provider) if tool.provider else None
-        times = [now]
-        if known is not None:
-            times += [known.limited_until, known.breaker.reopens_at()]
-        if shared is not None:
-            times.append(shared.reopens_at())
-        return max(times)
+        """When the tool may be called again (monotonic seconds); `now` if it may already."""
+        return max(now, *(max(s.limited_until, s.breaker.reopens_at()) for s in self._standings(tool)))
 
     def begin(self, tool: ToolSpec, now: float) -> Ticket:
         """Note that a call begins."""
         self.latest = now
-        return Ticket(tool, tuple((breaker, breaker.begin(now)) for breaker in self._breakers(tool)))
+        standings = self._standings(tool)
+        return Ticket(tool, standings, tuple([standing.breaker.begin(now) for standing in standings]))
 
     def succeed(self, ticket: Ticket, now: float) -> None:
         """Note that the call worked."""
-        health = self._current(ticket.tool, now)
-        health.worked += 1
-        for breaker, generation in ticket.generations:
-            was_open = breaker.opened_at is not None
-            breaker.succeed(generation)
-            self.version += was_open
-        self._publish(ticket.tool, health)
+        for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
+            standing.decay(now, self.settings.half_life_s)
+            standing.worked += 1
+            self.version += standing.breaker.opened_at is not None
+            standing.breaker.succeed(generation)
+            self._publish(standing, ticket.tool.cost.risk)
 
     def fail(
         self, ticket: Ticket, now: float, *, retry_after_s: float | None = None, rate_limited: bool = False
@@ -155,54 +149,48 @@ class HealthBoard:
 
         A rate limit is a request to wait, not a fault: it closes the tool for a while and leaves its record alone.
         """
-        health = self._current(ticket.tool, now)
+        self.version += 1
         if rate_limited:
             wait = self.settings.backoff_s if retry_after_s is None else retry_after_s
-            health.limited_until = max(health.limited_until, now + wait)
+            own = ticket.standings[0]
+            own.limited_until = max(own.limited_until, now + wait)
             self.forget(ticket)
-        else:
-            health.failed += 1
-            for breaker, generation in ticket.generations:
-                breaker.fail(generation, now)
-        self.version += 1
-
-    def still_admits(self, ticket: Ticket) -> bool:
-        """Whether nothing has been learned since the call was admitted that would keep it from being made."""
-        return all(b.generation == generation or b.opened_at is None for b, generation in ticket.generations)
+            return
+        for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
+            standing.decay(now, self.settings.half_life_s)
+            standing.failed += 1
+            standing.breaker.fail(generation, now)
+            standing.published = standing.p_fail(ticket.tool.cost.risk)
 
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
-        for breaker, generation in ticket.generations:
-            breaker.forget(generation)
+        for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
+            standing.breaker.forget(generation)
 
-    def _current(self, tool: ToolSpec, now: float) -> ToolHealth:
-        health = self._tools.get(tool.name)
-        if health is None:
-            health = ToolHealth(self._new_breaker(), as_of=now)
-            self._tools[tool.name] = health
-        else:
-            health.decay(now, self.settings.half_life_s)
-        return health
+    def still_admits(self, ticket: Ticket) -> bool:
+        """Whether nothing has been learned since the call was admitted that would keep it from being made."""
+        pairs = zip(ticket.standings, ticket.generations, strict=True)
+        return all(s.breaker.opened_at is None or s.breaker.generation == generation for s, generation in pairs)
 
-    def _breakers(self, tool: ToolSpec) -> list[Breaker]:
-        known = self._tools.get(tool.name)
-        if known is None:
-            known = self._tools[tool.name] = ToolHealth(self._new_breaker())
-        breakers = [known.breaker]
-        if tool.provider is not None:
-            if tool.provider not in self._providers:
-                self._providers[tool.provider] = self._new_breaker()
-            breakers.append(self._providers[tool.provider])
-        return breakers
+    def _standings(self, tool: ToolSpec) -> tuple[Standing, ...]:
+        """The tool's own standing and, if it has one, its provider's."""
+        own = self._tools.get(tool.name)
+        if own is None:
+            own = self._tools[tool.name] = self._new_standing()
+        if tool.provider is None:
+            return (own,)
+        shared = self._providers.get(tool.provider)
+        if shared is None:
+            shared = self._providers[tool.provider] = self._new_standing()
+        return own, shared
 
-    def _new_breaker(self) -> Breaker:
-        return Breaker(self.settings.trip_after, self.settings.cool_down_s)
+    def _new_standing(self) -> Standing:
+        return Standing(Breaker(self.settings.trip_after, self.settings.cool_down_s))
 
-    def _publish(self, tool: ToolSpec, health: ToolHealth) -> None:
-        """Bump the version when the tool's standing has moved enough to matter to a route."""
-        p_fail = health.p_fail(tool.cost.risk)
-        if health.published < 0:
-            health.published = tool.cost.risk
-        if abs(p_fail - health.published) > REPUBLISH_AT:
-            health.published = p_fail
+    def _publish(self, standing: Standing, prior: float) -> None:
+        """Bump the version when a standing has moved enough to matter to a route."""
+        p_fail = standing.p_fail(prior)
+        known = prior if standing.published is None else standing.published
+        if abs(p_fail - known) > REPUBLISH_AT:
+            standing.published = p_fail
             self.version += 1

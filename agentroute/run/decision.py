@@ -29,7 +29,7 @@ from agentroute.run.events import (
     Verified,
     Waiting,
 )
-from agentroute.run.outlook import Outlook
+from agentroute.run.outlook import INSTANT_S, Outlook
 from agentroute.run.saga import Saga
 
 
@@ -108,11 +108,11 @@ class Navigator:
         for tool in self._schedule.ready:
             spec = self._graph.tools[tool]
             start = self._outlook.start_at(spec, now)
-            if start <= now and self._outlook.affordable(spec):
+            if start > now + INSTANT_S:
+                wake = start if wake is None else min(wake, start)
+            elif self._outlook.affordable(spec):
                 self._schedule.ready.remove(tool)
                 return Call(spec)
-            if start > now:
-                wake = start if wake is None else min(wake, start)
         if self._state.in_flight:
             return Wait(wake)
         if wake is None:  # nothing ready, nothing under way: what was true when the route was made is not any more
@@ -173,8 +173,8 @@ class Navigator:
     def _answer(self, failure: AttemptFailed, route: Route, now: float) -> Event:
         """Name what happens after a failure: the same tool again, or others."""
         state, outlook = self._state, self._outlook
+        wait_s = self._backoff(state.tries.get(failure.tool, 1))
         if failure.tool in route.tools:
-            wait_s = self._backoff(state.tries.get(failure.tool, 1))
             spec = self._graph.tools[failure.tool]
             if not outlook.admitted(spec, now):
                 wait_s = max(wait_s, outlook.start_at(spec, now) - now)
@@ -190,6 +190,7 @@ class Navigator:
             weight_after=route.weight,
             optimal=route.optimal,
             budget_left=outlook.ledger.left,
+            wait_s=wait_s,
         )
 
     def _why_now(self) -> str:

@@ -159,7 +159,11 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Rerouted:
-    """Answer to a failure: the same goal, by other tools. `budget_left` is None without a limit."""
+    """Answer to a failure: the same goal, by other tools.
+
+    Should the route ever come back to the tool, it is left alone for `wait_s` seconds. `budget_left` is None without a
+    limit.
+    """
 
     at: float
     attempt: AttemptId
@@ -171,6 +175,7 @@ class Rerouted:
     weight_after: NanoUsd
     optimal: bool
     budget_left: NanoUsd | None
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.run.events import HAND_OVER, Option
 from agentroute.run.state import RunState
 
+INSTANT_S = 1e-6
+"""Moments closer than this are the same moment: the sums behind them are rounded, and nobody can sleep for less."""
+
 POLL_S = 0.1
 """Seconds until a run looks again at a tool whose one half-open probe somebody else is making."""
 
@@ -111,18 +114,21 @@ class Outlook:
 
     # ---------------------------------------------------------------- routes
 
-    def route_to(self, goal: GoalId, now: float) -> Route | None:
-        """Cheapest route over the tools that can be called now; failing that, over those worth waiting for."""
+    def route_to(self, goal: GoalId, now: float, *, patient: bool = True) -> Route | None:
+        """Cheapest route over tools that can be called now; failing that, if `patient`, over those worth a wait."""
         if self.expired(now):
             return None
-        for patient in (False, True):
-            route = cheapest_route(self._problem(goal, self._usable(now, patient=patient), now))
+        for wait in (False, True) if patient else (False,):
+            route = cheapest_route(self._problem(goal, self._usable(now, patient=wait), now))
             if route is not None:
                 return route
         return None
 
     def menu(self, goal: GoalId, now: float) -> tuple[Option, ...]:
-        """What is left when `goal` is out of reach: the lesser goals that are feasible, and handing over."""
+        """What is left when `goal` is out of reach: the lesser goals that are feasible now, and handing over.
+
+        A lesser goal that would have to wait for a tool is not on it: what is down for the goal is down for the menu.
+        """
         options = [option for lesser in self.graph.below(goal) if (option := self._option(lesser, now)) is not None]
         return (*options, Option(HAND_OVER, 0.0))
 
@@ -144,7 +150,7 @@ class Outlook:
     def _option(self, goal: GoalSpec, now: float) -> Option | None:
         if self.satisfied(goal.requires):
             return Option(goal.name, goal.utility)
-        route = self.route_to(goal.name, now)
+        route = self.route_to(goal.name, now, patient=False)
         return None if route is None else Option(goal.name, goal.utility, route.tools, route.weight)
 
     def _usable(self, now: float, *, patient: bool) -> list[ToolSpec]:

@@ -7,7 +7,10 @@ from agentroute.graph.tool import artifacts_of
 from agentroute.ids import AttemptId, NanoUsd, ToolId
 from agentroute.run.choices import Call, Decision, Finish, Record, Wait
 from agentroute.run.events import AttemptFailed, AttemptSucceeded, Retried, Role, Unresolved, Verified
-from agentroute.run.outlook import Outlook, meets
+from agentroute.run.outlook import INSTANT_S, Outlook, meets
+
+MOST_REMEDIES = 6
+"""Attempts of one verifier or compensator for one effect. More than a step gets: the alternative is a person."""
 
 GRACE_S = 5.0
 """Seconds past the deadline that a run may take to verify and undo effects. Never used to go on."""
@@ -66,9 +69,9 @@ class Saga:
         if state.unresolved:
             return Finish("escalated", "; ".join(state.unresolved.values()), left)
         if state.goal is None:
-            return Finish("escalated", f"handed over to a person{behind}", left)
+            return Finish("escalated", f"handed over to a person: {state.gave_up}{behind}", left)
         if state.goal != state.asked:
-            return Finish("demoted", f"{state.goal!r} instead of {state.asked!r}{behind}", left)
+            return Finish("demoted", f"{state.goal!r} instead of {state.asked!r}: {state.gave_up}{behind}", left)
         return Finish("succeeded", f"reached {state.goal!r}{behind}", left)
 
     def _remedy(self, about: Subject, remedies: Iterable[tuple[Role, ToolId | None]], now: float) -> Decision:
@@ -84,7 +87,7 @@ class Saga:
                 wait_s = max(self._backoff(state.tries.get(name, 1)), failed.retry_after_s or 0.0)
                 return Record(Retried(now, failed.attempt, name, failed.kind, wait_s, NanoUsd(0)))
             start = state.not_before.get(name, 0.0)
-            return Wait(start) if start > now else Call(self._graph.tools[name], role, about.attempt)
+            return Wait(start) if start > now + INSTANT_S else Call(self._graph.tools[name], role, about.attempt)
         tried = f"; {failed.tool} failed: {failed.message}" if failed is not None else ""
         what = "may have happened" if isinstance(about, AttemptFailed) else "happened and could not be undone"
         return Record(Unresolved(now, about.attempt, about.tool, f"the effect of {about.tool} {what}{tried}"))
@@ -94,4 +97,5 @@ class Saga:
         if failed is not None and failed.tool == name and failed.kind not in ("transient", "rate_limited"):
             return False
         in_time = outlook.deadline_s is None or now < outlook.deadline_s + GRACE_S
-        return in_time and outlook.obstacle(spec) is None and meets(outlook.values_for(spec, about), spec.requires)
+        usable = name not in self._state.closed and self._state.tries.get(name, 0) < MOST_REMEDIES
+        return in_time and usable and outlook.affordable(spec) and meets(outlook.values_for(spec, about), spec.requires)

@@ -47,12 +47,14 @@ class RunState:
         not_before: Earliest next attempt of a tool, in seconds since the start.
         unanswered: Failures that no retry, reroute, demotion or escalation has answered yet.
         doubts: Failures of tools whose effect may have happened.
+        keys: Idempotency key of each attempt that has one.
         effects: Attempts that changed something and have not been undone, in order of completion.
         rechecks: Effects found not to have happened after a timeout, to be looked for once more before the end.
         makers: Which success made each artifact; inputs have none.
         auxiliary_failures: Latest failure to verify or undo, by the attempt it was about.
         waiting_for: Tool that the run said it waits for.
         unresolved: Tools whose effect a person has to look at, with the reason.
+        gave_up: Why the last goal was given up, if one was.
         menu: Choices of a suspended run.
         finished: The terminal event.
     """
@@ -73,12 +75,14 @@ class RunState:
     not_before: dict[ToolId, float] = field(default_factory=dict)
     unanswered: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     doubts: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
+    keys: dict[AttemptId, str] = field(default_factory=dict[AttemptId, str])
     effects: dict[AttemptId, AttemptSucceeded | Verified] = field(default_factory=dict)
     rechecks: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     makers: dict[ArtifactId, AttemptSucceeded | Verified] = field(default_factory=dict)
     auxiliary_failures: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     waiting_for: ToolId | None = None
     unresolved: dict[ToolId, str] = field(default_factory=dict)
+    gave_up: str = ""
     menu: tuple[Option, ...] = ()
     suspended_for: str = ""
     finished: RunFinished | None = None
@@ -105,6 +109,7 @@ class RunState:
             case Rerouted():
                 self.reroutes += 1
                 self._answered(event.attempt)
+                self.not_before[event.tool] = event.at + event.wait_s
                 self.route, self.weight, self.optimal = event.after, event.weight_after, event.optimal
             case RouteChosen():
                 self.route, self.weight, self.optimal = event.tools, event.weight, event.optimal
@@ -143,6 +148,8 @@ class RunState:
 
     def _started(self, event: AttemptStarted) -> None:
         self.attempts += 1
+        if event.key:
+            self.keys[event.attempt] = event.key
         self.in_flight[event.attempt] = event
         self.tries[event.tool] = event.number
         self.waiting_for = None
@@ -232,6 +239,8 @@ class RunState:
 
     def _chosen(self, event: Chosen) -> None:
         self.menu, self.suspended_for = (), ""
+        self.gave_up = event.reason
+        self.route = ()
         self.unanswered.clear()
         self.spent += event.spent
         self.model_calls += event.model_called

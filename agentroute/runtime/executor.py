@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from pydantic import ValidationError
 
 from agentroute.attempt import Attempt, serving
-from agentroute.errors import ToolError
+from agentroute.errors import FailureKind, ToolError
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.budget import Reservation
 from agentroute.guard.effects import idempotency_key
@@ -33,6 +33,19 @@ from agentroute.runtime.services import Services
 
 SHORTEST_TIMEOUT_S = 0.001
 """An attempt is given at least this long, so that one at the very deadline ends as a timeout and not as an error."""
+
+
+Charge = Literal["nothing", "expected", "worst"]
+
+CHARGED: Mapping[FailureKind, Charge] = {
+    "transient": "nothing",
+    "rate_limited": "nothing",
+    "permanent": "nothing",
+    "contract": "expected",
+    "ambiguous": "worst",
+}
+"""What a failed attempt is charged, unless the tool reported it: what did not happen costs nothing, what may have
+happened costs the worst case."""
 
 
 class Executor:
@@ -93,6 +106,7 @@ class Executor:
         """Make the attempt and record how it ended, whatever happens."""
         started = flight.started
         attempt = Attempt(self._run_id, started.tool, started.attempt, started.key, deadline=0.0)
+        attempt.original_key = "" if started.about is None else self._state.keys.get(started.about, "")
         attempt.on_late = lambda worked: self._late(
             LateResultFenced(self._now(), started.attempt, started.tool, worked)
         )
@@ -171,7 +185,7 @@ class Executor:
         """Make the call; what follows from its success."""
         outputs = await self._call(flight, attempt)
         self._services.board.succeed(flight.ticket, self._services.clock.now())
-        spent, now, started = flight.settle(attempt), self._now(), flight.started
+        spent, now, started = flight.settle(attempt, "expected"), self._now(), flight.started
         tool, about = started.tool, started.about
         events: list[Event] = [
             AttemptSucceeded(now, started.attempt, tool, outputs, spent, attempt.model, attempt.tokens)
@@ -197,7 +211,7 @@ class Executor:
             kind=known.kind,
             error=failure.error,
             message=services.redact(failure.message),
-            spent=flight.settle(attempt, worst=failure.kind == "ambiguous"),
+            spent=flight.settle(attempt, CHARGED[failure.kind]),
             in_doubt=flight.call.role == "step" and failure.in_doubt(spec.effect),
             retry_after_s=failure.retry_after_s,
         )
@@ -217,7 +231,7 @@ class Executor:
         begun = attempt.deadline > 0
         if not begun:
             flight.reservation.release()
-        spent = flight.settle(attempt, worst=True)
+        spent = flight.settle(attempt, "worst")
         spec, now, number = flight.call.tool, self._now(), flight.started.attempt
         if begun and spec.effect == "once" and flight.call.role == "step":
             why = "cut off while it ran"
@@ -240,12 +254,13 @@ class Flight:
         self.reservation = reservation
         self.ticket = ticket
 
-    def settle(self, attempt: Attempt, *, worst: bool = False) -> NanoUsd:
-        """Charge what the tool reported, else its declared price, else (nobody knows what happened) the worst case."""
+    def settle(self, attempt: Attempt, charge: Charge) -> NanoUsd:
+        """Charge what the tool reported, else what `charge` says of its declared price."""
         if not self.reservation.open:
             return NanoUsd(0)
         cost = self.call.tool.cost
-        spent = attempt.charged if attempt.charged is not None else cost.worst if worst else cost.expected
+        declared: dict[Charge, NanoUsd] = {"nothing": NanoUsd(0), "expected": cost.expected, "worst": cost.worst}
+        spent = declared[charge] if attempt.charged is None else attempt.charged
         self.reservation.settle(spent)
         return spent
 

@@ -1,6 +1,7 @@
 """The loop: decide, do the one thing, record what came of it, decide again."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -163,13 +164,20 @@ class Runner:
     # ---------------------------------------------------------------- escalation
 
     async def _ask(self, menu: Sequence[Option], reason: str) -> bool:
-        """Let somebody choose from the menu; False if that is a person, and the run has to wait."""
-        if len(menu) == 1:
+        """Let somebody choose from the menu; False if that is a person, and the run has to wait.
+
+        A model is asked only where there is something to weigh: handing over is what is left when nothing else is, so
+        one feasible goal is taken without a call. A person is asked about that one goal too.
+        """
+        escalate, goals = self._services.escalate, len(menu) - 1
+        if goals == 0:
             choice = Choice(menu[0].choice, "only-option")
-        elif self._services.escalate == "human" and not self._expired():
+        elif escalate == "human" and not self._expired():
             await self.record(Suspended(self.now(), tuple(menu), reason))
             return False
-        elif self._services.escalate in ("policy", "human") or self._expired():
+        elif goals == 1:
+            choice = Choice(menu[0].choice, "only-option")
+        elif escalate in ("policy", "human") or self._expired():
             choice = by_policy(menu)
         else:
             choice = await self._ask_model(menu)
@@ -196,7 +204,5 @@ class Runner:
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error of a task group; the others are its echoes in tasks that were cut off."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    error = group.exceptions[0]
+    return _first(cast("BaseExceptionGroup[BaseException]", error)) if isinstance(error, BaseExceptionGroup) else error
