@@ -223,8 +223,9 @@ class Agent:
                 await runner.record(event)
             await runner.drive()
         except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                await runner.cancel()
+            if runner.state.asked is not None:  # else not even its start was recorded
+                with anyio.CancelScope(shield=True):
+                    await runner.cancel()
             raise
         return result_of(runner.run_id, runner.state, duration_s=runner.now(), trace_id="")
 

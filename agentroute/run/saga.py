@@ -86,7 +86,7 @@ class Saga:
             if failed is not None and failed.tool == name:
                 wait_s = max(self._backoff(state.tries.get(name, 1)), failed.retry_after_s or 0.0)
                 return Record(Retried(now, failed.attempt, name, failed.kind, wait_s, NanoUsd(0)))
-            start = state.not_before.get(name, 0.0)
+            start = self._outlook.start_at(self._graph.tools[name], now)
             return Wait(start) if start > now + INSTANT_S else Call(self._graph.tools[name], role, about.attempt)
         tried = f"; {failed.tool} failed: {failed.message}" if failed is not None else ""
         what = "may have happened" if isinstance(about, AttemptFailed) else "happened and could not be undone"
@@ -96,6 +96,8 @@ class Saga:
         outlook, spec = self._outlook, self._graph.tools[name]
         if failed is not None and failed.tool == name and failed.kind not in ("transient", "rate_limited"):
             return False
-        in_time = outlook.deadline_s is None or now < outlook.deadline_s + GRACE_S
+        start = outlook.start_at(spec, now)
+        in_time = outlook.deadline_s is None or start < outlook.deadline_s + GRACE_S
+        in_time = in_time and start - now <= max(outlook.board.settings.patience_s, GRACE_S)
         usable = name not in self._state.closed and self._state.tries.get(name, 0) < MOST_REMEDIES
         return in_time and usable and outlook.affordable(spec) and meets(outlook.values_for(spec, about), spec.requires)

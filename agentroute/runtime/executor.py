@@ -133,8 +133,8 @@ class Executor:
         try:
             slots.acquire_nowait()
         except anyio.WouldBlock:
-            end = None if self._deadline is None else max(0.0, self._deadline - self._now())
-            with anyio.move_on_after(end) as waiting:
+            end = self._end_of(flight.call)
+            with anyio.move_on_after(None if end is None else max(0.0, end - self._now())) as waiting:
                 await slots.acquire()
             if waiting.cancelled_caught:
                 await self._give_up(flight, "no turn before the deadline")
@@ -167,12 +167,15 @@ class Executor:
         return _checked(tool, raw, may_be_absent=flight.call.role != "step")
 
     def _time_limit(self, call: Call) -> float:
-        """Seconds for this attempt. Remedies may use the grace period after the deadline, steps may not."""
-        limit = call.tool.timeout_s
-        if self._deadline is not None:
-            end = self._deadline if call.role == "step" else self._deadline + GRACE_S
-            limit = min(limit, end - self._now())
-        return max(limit, SHORTEST_TIMEOUT_S)
+        """Seconds for this attempt."""
+        end, limit = self._end_of(call), call.tool.timeout_s
+        return max(limit if end is None else min(limit, end - self._now()), SHORTEST_TIMEOUT_S)
+
+    def _end_of(self, call: Call) -> float | None:
+        """When a call has to be over: the deadline, and for remedies the grace period after it."""
+        if self._deadline is None or call.role == "step":
+            return self._deadline
+        return self._deadline + GRACE_S
 
     def _key(self, spec: ToolSpec, inputs: Mapping[ArtifactId, Any]) -> str:
         types = self._services.tools[spec.name].types
@@ -272,7 +275,7 @@ def _checked(tool: Tool, raw: Values, *, may_be_absent: bool) -> Values:
         ToolError: Of kind contract, naming the artifact and what is wrong with it, never its value.
     """
     produces = tool.spec.produces
-    if may_be_absent and not any(name in raw for name in produces):
+    if may_be_absent and not raw:
         return {}
     outputs: dict[ArtifactId, Any] = {}
     for name in produces:
