@@ -99,6 +99,8 @@ class ToolGraph:
                 subject = f"tool {tool.name!r}"
                 if name not in self.tools:
                     raise DefinitionError(subject, f"{role} names {name!r}, which is no tool of this agent")
+                if name == tool.name:
+                    raise DefinitionError(subject, f"cannot {role} itself")
                 lacking = set(tool.produces) - set(self.tools[name].produces)
                 if role == "verify" and lacking:
                     raise DefinitionError(subject, f"verify={name!r} must return {', '.join(sorted(lacking))} too")
