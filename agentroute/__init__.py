@@ -4,32 +4,71 @@ agentroute derives a cost-weighted graph from typed tools and models and walks t
 something fails, the route is computed anew; a model is asked only when none is left.
 """
 
-from agentroute.adapters.functions import FunctionTool, tool
-from agentroute.agent import Agent
-from agentroute.attempt import Attempt, current
-from agentroute.errors import (
-    AgentrouteError,
-    ConfigurationError,
-    DefinitionError,
-    DocumentError,
-    InputError,
-    JournalError,
-    NoRouteError,
-    ToolError,
-    UnknownRunError,
-)
-from agentroute.graph.artifact import Artifact
-from agentroute.graph.cost import Rates
-from agentroute.graph.goal import Goal
-from agentroute.graph.tool import AtLeast
-from agentroute.guard.budget import Budget
-from agentroute.ports import Observer
-from agentroute.routing.health import Health
-from agentroute.run import events
-from agentroute.run.plan import RoutePlan
-from agentroute.run.result import RunResult
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentroute.adapters.functions import FunctionTool, tool
+    from agentroute.adapters.http_tools import http_tool
+    from agentroute.adapters.mcp_tools import McpServers
+    from agentroute.adapters.model_step import llm_step
+    from agentroute.agent import Agent
+    from agentroute.attempt import Attempt, current
+    from agentroute.errors import (
+        AgentrouteError,
+        ConfigurationError,
+        DefinitionError,
+        DocumentError,
+        InputError,
+        JournalError,
+        NoRouteError,
+        ToolError,
+        UnknownRunError,
+    )
+    from agentroute.graph.artifact import Artifact
+    from agentroute.graph.cost import Rates
+    from agentroute.graph.goal import Goal
+    from agentroute.graph.tool import AtLeast
+    from agentroute.guard.budget import Budget
+    from agentroute.ports import Observer
+    from agentroute.routing.health import Health
+    from agentroute.run import events
+    from agentroute.run.plan import RoutePlan
+    from agentroute.run.result import RunResult
 
 __version__ = "0.1.0"
+
+# Loaded when first asked for (PEP 562): the command line answers --help without any of it, and nobody pays for MCP,
+# HTTP or models who does not use them. A test holds this table against the imports above.
+_WHERE = {
+    "Agent": "agentroute.agent",
+    "AgentrouteError": "agentroute.errors",
+    "Artifact": "agentroute.graph.artifact",
+    "AtLeast": "agentroute.graph.tool",
+    "Attempt": "agentroute.attempt",
+    "Budget": "agentroute.guard.budget",
+    "ConfigurationError": "agentroute.errors",
+    "DefinitionError": "agentroute.errors",
+    "DocumentError": "agentroute.errors",
+    "FunctionTool": "agentroute.adapters.functions",
+    "Goal": "agentroute.graph.goal",
+    "Health": "agentroute.routing.health",
+    "InputError": "agentroute.errors",
+    "JournalError": "agentroute.errors",
+    "McpServers": "agentroute.adapters.mcp_tools",
+    "NoRouteError": "agentroute.errors",
+    "Observer": "agentroute.ports",
+    "Rates": "agentroute.graph.cost",
+    "RoutePlan": "agentroute.run.plan",
+    "RunResult": "agentroute.run.result",
+    "ToolError": "agentroute.errors",
+    "UnknownRunError": "agentroute.errors",
+    "current": "agentroute.attempt",
+    "events": "agentroute.run.events",
+    "http_tool": "agentroute.adapters.http_tools",
+    "llm_step": "agentroute.adapters.model_step",
+    "tool": "agentroute.adapters.functions",
+}
 
 __all__ = [
     "Agent",
@@ -46,6 +85,7 @@ __all__ = [
     "Health",
     "InputError",
     "JournalError",
+    "McpServers",
     "NoRouteError",
     "Observer",
     "Rates",
@@ -55,5 +95,22 @@ __all__ = [
     "UnknownRunError",
     "current",
     "events",
+    "http_tool",
+    "llm_step",
     "tool",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(_WHERE[name])
+    value = module if name == "events" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Every public name, loaded or not."""
+    return sorted({*globals(), *__all__})

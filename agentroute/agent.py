@@ -8,12 +8,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
+import anyio.to_thread
 
 from agentroute.adapters.agent_tool import AgentTool, agent_tool_spec
 from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.adapters.signature import Function
+from agentroute.adapters.surroundings import Surroundings
 from agentroute.errors import ConfigurationError, DefinitionError, InputError, NoRouteError, UnknownRunError
 from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Rates
@@ -50,7 +52,9 @@ class Agent:
             or the name of a model, as litellm spells it.
         max_concurrency: Calls that may be under way at once, over all runs.
         journal: Where facts are recorded; in memory by default.
-        observers: Told of every fact, such as traces and logs.
+        observers: Told of every fact, besides traces and logs.
+        trace: Whether runs are traced: to the application's OpenTelemetry if it set one up, else to files under
+            ``.agentroute/`` (see ``AGENTROUTE_TRACE``).
         executor: Makes the calls; fault injection stands in here.
         model: Language model for escalations; litellm by default, loaded when first needed.
         clock: The time; the event loop's by default.
@@ -73,6 +77,7 @@ class Agent:
         max_concurrency: int = 64,
         journal: Journal | None = None,
         observers: Sequence[Observer] = (),
+        trace: bool = True,
         executor: ToolExecutor | None = None,
         model: LanguageModel | None = None,
         clock: Clock | None = None,
@@ -86,6 +91,7 @@ class Agent:
         self.graph = ToolGraph((tool.spec for tool in callable_tools), (goal.spec for goal in goals))
         self.name = name
         self._reachable: set[tuple[GoalId, frozenset[ArtifactId]]] = set()
+        self._surroundings = Surroundings(name, trace=trace)
         self._services = Services(
             name=name,
             graph=self.graph,
@@ -96,12 +102,12 @@ class Agent:
             escalate=escalate,
             executor=executor or DirectCalls(),
             journal=journal or MemoryJournal(),
-            observers=observers,
+            observers=(*self._surroundings.observers, *observers),
             model=(lambda: model) if model is not None else _litellm,
             clock=clock or LoopClock(),
             random=Random(seed),  # noqa: S311  # jitter and names, not secrets
             slots=anyio.Semaphore(max_concurrency, fast_acquire=True),
-            redact=str,
+            redact=self._surroundings.redactor.text,
         )
         self._active: set[RunId] = set()
         self._names = Names(name, self.graph, self.types)
@@ -151,12 +157,16 @@ class Agent:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close what the tools opened, such as MCP servers and HTTP connections. May be called twice."""
+        """Close what the tools opened, such as MCP servers and HTTP connections, and write out traces.
+
+        May be called twice; an agent can be used again afterwards.
+        """
         sources = {
             id(source): source for tool in self._services.tools.values() if (source := getattr(tool, "source", None))
         }
         for source in sources.values():
             await source.aclose()
+        await anyio.to_thread.run_sync(self._surroundings.close)
 
     # ---------------------------------------------------------------- runs
 
@@ -181,6 +191,7 @@ class Agent:
         """
         services = self._services
         self._check_bound()
+        self._surroundings.open()
         asked = self._names.goal(goal)
         at_hand = self._names.inputs(values, inputs or {})
         self._check_reachable(asked, frozenset(at_hand))
@@ -211,6 +222,7 @@ class Agent:
             records = await services.journal.read(run)
             state = fold(record.event for record in records)
             chosen = _answer(run, state, answer)
+            self._surroundings.restore(run, [record.event for record in records])
             last = records[-1].event.at  # the clock of a run stands still while it waits for a person
             runner = Runner(services, run, state, origin=services.clock.now() - last)
             return await self._drive(runner, [Resumed(last, services.clock.wall()), replace(chosen, at=last)])
@@ -227,7 +239,9 @@ class Agent:
                 with anyio.CancelScope(shield=True):
                     await runner.cancel()
             raise
-        return result_of(runner.run_id, runner.state, duration_s=runner.now(), trace_id="")
+        return result_of(
+            runner.run_id, runner.state, duration_s=runner.now(), trace_id=self._surroundings.trace_id(runner.run_id)
+        )
 
     def run_sync(self, *values: Any, **options: Any) -> RunResult:
         """`run`, for scripts without an event loop of their own."""

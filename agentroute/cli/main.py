@@ -1,12 +1,14 @@
 """``agentroute``: the commands, each loaded when it is used, so that ``--help`` answers at once."""
 
 import importlib
+import logging
+import os
 import sys
 from typing import Any
 
 import click
 
-from agentroute.errors import AgentrouteError, DefinitionError
+from agentroute.errors import AgentrouteError
 
 COMMANDS = {
     "plan": ("agentroute.cli.plan:plan", "Print the route that a run would take; nothing is called."),
@@ -51,11 +53,21 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Turn errors of the library into a message and exit status 2."""
         try:
+            _configure_logs()
             return super().invoke(ctx)
         except AgentrouteError as error:
-            lines = str(error) if isinstance(error, DefinitionError) else f"{error}"
-            click.echo(f"error: {lines}", err=True)
+            click.echo(f"error: {error}", err=True)
             sys.exit(INVALID)
+
+
+def _configure_logs() -> None:
+    """Send logs to standard error; what runs do is shown as progress unless ``AGENTROUTE_LOG`` asks for logs."""
+    from agentroute.adapters.logs import configure
+    from agentroute.adapters.redaction import Redactor
+
+    configure(os.environ, Redactor.from_environment(os.environ))
+    if "AGENTROUTE_LOG" not in os.environ:
+        logging.getLogger("agentroute.runs").setLevel(logging.CRITICAL)
 
 
 @click.group(cls=LazyGroup, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})

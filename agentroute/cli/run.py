@@ -1,27 +1,9 @@
 """``agentroute run``: pursue a goal with real calls."""
 
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
-import anyio
-import anyio.to_thread
 import click
-
-from agentroute.agent import Agent
-from agentroute.cli.progress import Progress
-from agentroute.cli.target import load_agent
-from agentroute.errors import InputError
-from agentroute.ports import Clock, ToolExecutor
-from agentroute.run.events import Outcome
-from agentroute.run.result import RunResult
-
-EXIT: dict[Outcome, int] = {"succeeded": 0, "demoted": 3, "escalated": 4, "cancelled": 5}
-
-LARGEST_INPUTS = 16 * 1024 * 1024
-"""Bytes of an inputs file."""
 
 EXAMPLES = """\b
 Examples:
@@ -62,99 +44,9 @@ def run(
     quiet: bool,
 ) -> None:
     """Pursue a goal of TARGET with real calls, and print how it ended."""
-    agent = load_agent(target, mcp=mcp)
-    inputs = {**_read_inputs(file), **dict(_parse_input(text) for text in named)}
-    agent = agent.with_options(
-        escalate=escalate,
-        seed=seed,
-        observers=() if quiet else (Progress(),),
-        wrap_executor=_injector(faults, seed),
-    )
-    result = _run(agent, goal, inputs)
-    click.echo(_as_json(result) if as_json else _as_text(result))
-    sys.exit(EXIT[result.outcome])
+    from agentroute.cli import pursue
 
-
-def _run(agent: Agent, goal: str | None, inputs: dict[str, Any]) -> RunResult:
-    async def main() -> RunResult:
-        async with agent:
-            result = await agent.run(goal=goal, inputs=inputs)
-            while result.suspended and sys.stdin.isatty():
-                result = await agent.resume(result.run_id, await anyio.to_thread.run_sync(_ask_person, result))
-            return result
-
-    try:
-        return anyio.run(main)
-    except KeyboardInterrupt:
-        click.echo("interrupted; what had happened by then is in the trace: agentroute trace show latest", err=True)
-        sys.exit(EXIT["cancelled"])
-
-
-def _ask_person(result: RunResult) -> str:
-    """Put the menu to whoever sits at the terminal."""
-    click.echo(f"\n{result.reason}\n", err=True)
-    return click.prompt("Your choice", type=click.Choice(result.menu), err=True)
-
-
-def _injector(faults: tuple[str, ...], seed: int | None) -> Callable[[ToolExecutor, Clock], ToolExecutor] | None:
-    if not faults:
-        return None
-    from agentroute.testing.faults import FaultyCalls, parse_fault  # only for those who inject faults
-
-    rules = [parse_fault(text) for text in faults]
-
-    def wrap(calls: ToolExecutor, clock: Clock) -> ToolExecutor:
-        return FaultyCalls(calls, rules, clock=clock, seed=seed or 0)
-
-    return wrap
-
-
-def _parse_input(text: str) -> tuple[str, Any]:
-    """Read ``NAME=JSON``; what is not JSON is taken as text, so that ``--input city=Lisbon`` works unquoted."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--input {text!r} must be NAME=JSON, such as --input city=Lisbon")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError as error:
-        if value.lstrip()[:1] in ("{", "[", '"'):
-            raise InputError(f"--input {name}: not valid JSON ({error})") from error
-        return name, value
-
-
-def _read_inputs(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        if file.stat().st_size > LARGEST_INPUTS:
-            raise InputError(f"{file}: larger than {LARGEST_INPUTS} bytes")
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file}:{error.lineno}:{error.colno}: {error.msg}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{file}: not JSON in UTF-8: {error}") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{file}: must hold a JSON object of artifacts by name")
-    return cast("dict[str, Any]", data)
-
-
-def _as_json(result: RunResult) -> str:
-    return result.model_dump_json(indent=2, fallback=lambda value: f"<{type(value).__name__}>")
-
-
-def _as_text(result: RunResult) -> str:
-    counts = f"{result.retries} retries, {result.reroutes} reroutes, {result.escalations} escalations"
-    lines = [
-        f"{result.outcome}: {result.reason}",
-        f"route     {' -> '.join(result.route) or 'nothing was called'}",
-        f"attempts  {result.attempts} ({counts}, {result.llm_calls} model calls)",
-        f"cost      {result.cost_usd:.6f} USD in {result.duration_s:.2f} s",
-        f"trace     agentroute trace show {result.run_id}",
-    ]
-    if result.left_behind:
-        lines.insert(1, f"look at   {', '.join(result.left_behind)}: their effects remain, or may")
-    if result.suspended:
-        lines.insert(1, f"waits     for a person to choose from: {', '.join(result.menu)}")
-    return "\n".join(lines)
+    agent = pursue.prepare(target, mcp=mcp, escalate=escalate, seed=seed, faults=faults, quiet=quiet)
+    result = pursue.to_the_end(agent, goal, {**pursue.read_inputs(file), **dict(map(pursue.parse_input, named))})
+    click.echo(pursue.as_json(result) if as_json else pursue.as_text(result))
+    sys.exit(pursue.EXIT[result.outcome])

@@ -14,7 +14,7 @@ from agentroute.guard.budget import Reservation
 from agentroute.guard.effects import idempotency_key
 from agentroute.guard.failures import Failure, classify
 from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId
-from agentroute.ports import Tool, Values
+from agentroute.ports import Observer, Tool, Values
 from agentroute.routing.health import Ticket
 from agentroute.run.choices import Call
 from agentroute.run.events import (
@@ -71,6 +71,7 @@ class Executor:
         self._late = late
         self._now = now
         self._deadline = outlook.deadline_s
+        self._scoped = [o for o in services.observers if type(o).attempt_scope is not Observer.attempt_scope]
 
     async def begin(self, call: Call) -> "Flight | None":
         """Reserve the worst case and record the intent; None if the money is not there after all.
@@ -160,7 +161,7 @@ class Executor:
         attempt.deadline = services.clock.now() + limit
         with ExitStack() as scopes:
             scopes.enter_context(serving(attempt))
-            for observer in services.observers:
+            for observer in self._scoped:
                 scopes.enter_context(observer.attempt_scope(self._run_id, attempt.attempt))
             with anyio.fail_after(limit):
                 raw = await services.executor.call(tool, flight.inputs)

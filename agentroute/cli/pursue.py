@@ -1,0 +1,132 @@
+"""What ``agentroute run`` does: prepare the agent, drive the run, say how it ended."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import anyio.to_thread
+import click
+
+from agentroute.agent import Agent
+from agentroute.cli.progress import Progress
+from agentroute.cli.target import load_agent
+from agentroute.errors import InputError
+from agentroute.ports import Clock, ToolExecutor
+from agentroute.run.events import Outcome
+from agentroute.run.result import RunResult
+
+EXIT: dict[Outcome, int] = {"succeeded": 0, "demoted": 3, "escalated": 4, "cancelled": 5}
+"""Exit status of the command by how the run ended."""
+
+LARGEST_INPUTS = 16 * 1024 * 1024
+"""Bytes of an inputs file."""
+
+
+def prepare(
+    target: str, *, mcp: Path | None, escalate: str | None, seed: int | None, faults: tuple[str, ...], quiet: bool
+) -> Agent:
+    """Load the agent and put it into the surroundings that the options ask for."""
+    return load_agent(target, mcp=mcp).with_options(
+        escalate=escalate,
+        seed=seed,
+        observers=() if quiet or "AGENTROUTE_LOG" in os.environ else (Progress(),),
+        wrap_executor=_injector(faults, seed),
+    )
+
+
+def to_the_end(agent: Agent, goal: str | None, inputs: dict[str, Any]) -> RunResult:
+    """Drive the run; a person at the terminal is asked where the run waits for one. Ctrl-C ends it as cancelled."""
+
+    async def main() -> RunResult:
+        async with agent:
+            result = await agent.run(goal=goal, inputs=inputs)
+            while result.suspended and sys.stdin.isatty():
+                result = await agent.resume(result.run_id, await anyio.to_thread.run_sync(_ask_person, result))
+            return result
+
+    try:
+        return anyio.run(main)
+    except KeyboardInterrupt:
+        click.echo("interrupted; what had happened by then is in the trace: agentroute trace show latest", err=True)
+        sys.exit(EXIT["cancelled"])
+
+
+def _ask_person(result: RunResult) -> str:
+    """Put the menu to whoever sits at the terminal."""
+    click.echo(f"\n{result.reason}\n", err=True)
+    return click.prompt("Your choice", type=click.Choice(result.menu), err=True)
+
+
+def _injector(faults: tuple[str, ...], seed: int | None) -> Callable[[ToolExecutor, Clock], ToolExecutor] | None:
+    if not faults:
+        return None
+    from agentroute.testing.faults import FaultyCalls, parse_fault  # only for those who inject faults
+
+    rules = [parse_fault(text) for text in faults]
+
+    def wrap(calls: ToolExecutor, clock: Clock) -> ToolExecutor:
+        return FaultyCalls(calls, rules, clock=clock, seed=seed or 0)
+
+    return wrap
+
+
+def parse_input(text: str) -> tuple[str, Any]:
+    """Read ``NAME=JSON``; what is not JSON is taken as text, so that ``--input city=Lisbon`` works unquoted."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--input {text!r} must be NAME=JSON, such as --input city=Lisbon")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError as error:
+        if value.lstrip()[:1] in ("{", "[", '"'):
+            raise InputError(f"--input {name}: not valid JSON ({error})") from error
+        return name, value
+
+
+def read_inputs(file: Path | None) -> dict[str, Any]:
+    """Read artifacts from a JSON file.
+
+    Raises:
+        InputError: With the place, if it is not a JSON object.
+    """
+    if file is None:
+        return {}
+    try:
+        if file.stat().st_size > LARGEST_INPUTS:
+            raise InputError(f"{file}: larger than {LARGEST_INPUTS} bytes")
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{file}:{error.lineno}:{error.colno}: {error.msg}") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{file}: not JSON in UTF-8: {error}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{file}: must hold a JSON object of artifacts by name")
+    return cast("dict[str, Any]", data)
+
+
+def as_json(result: RunResult) -> str:
+    """The result as one JSON document; values that JSON cannot hold are shown by their type."""
+    return result.model_dump_json(indent=2, fallback=lambda value: f"<{type(value).__name__}>")
+
+
+def as_text(result: RunResult) -> str:
+    """The result for people."""
+    counts = f"{result.retries} retries, {result.reroutes} reroutes, {result.escalations} escalations"
+    lines = [
+        f"{result.outcome}: {result.reason}",
+        f"route     {' -> '.join(result.route) or 'nothing was called'}",
+        f"attempts  {result.attempts} ({counts}, {result.llm_calls} model calls)",
+        f"cost      {result.cost_usd:.6f} USD in {result.duration_s:.2f} s",
+        f"trace     agentroute trace show {result.run_id}",
+    ]
+    if result.left_behind:
+        lines.insert(1, f"look at   {', '.join(result.left_behind)}: their effects remain, or may")
+    if result.suspended:
+        lines.insert(1, f"waits     for a person to choose from: {', '.join(result.menu)}")
+    return "\n".join(lines)

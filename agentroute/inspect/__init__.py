@@ -1,0 +1,1 @@
+"""Reads traces back: for the terminal, and as JSON for programs."""
