@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentroute.adapters.functions import FunctionTool, tool
     from agentroute.adapters.http_tools import http_tool
+    from agentroute.adapters.language_model import LiteLlm
     from agentroute.adapters.mcp_tools import McpServers
     from agentroute.adapters.model_step import llm_step
+    from agentroute.adapters.prices import Price, Prices
     from agentroute.agent import Agent
     from agentroute.attempt import Attempt, current
     from agentroute.errors import (
@@ -55,9 +57,12 @@ _WHERE = {
     "Health": "agentroute.routing.health",
     "InputError": "agentroute.errors",
     "JournalError": "agentroute.errors",
+    "LiteLlm": "agentroute.adapters.language_model",
     "McpServers": "agentroute.adapters.mcp_tools",
     "NoRouteError": "agentroute.errors",
     "Observer": "agentroute.ports",
+    "Price": "agentroute.adapters.prices",
+    "Prices": "agentroute.adapters.prices",
     "Rates": "agentroute.graph.cost",
     "RoutePlan": "agentroute.run.plan",
     "RunResult": "agentroute.run.result",
@@ -85,9 +90,12 @@ __all__ = [
     "Health",
     "InputError",
     "JournalError",
+    "LiteLlm",
     "McpServers",
     "NoRouteError",
     "Observer",
+    "Price",
+    "Prices",
     "Rates",
     "RoutePlan",
     "RunResult",

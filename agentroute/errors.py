@@ -8,6 +8,7 @@
     ├── InputError             a run was asked for with inputs that do not fit
     ├── NoRouteError           no set of tools leads to the goal
     ├── ToolError              raised BY tools to say what they know about a failure
+    │   └── AnswerLostError    ... of a model call that may have been billed
     ├── ConfigurationError     an environment variable, MCP configuration or model name cannot be used
     └── JournalError           the record of a run cannot be written or read
         └── UnknownRunError    no such run
@@ -109,6 +110,10 @@ class ToolError(AgentrouteError):
         super().__init__(message or kind)
         self.kind: FailureKind = kind
         self.retry_after_s = retry_after_s
+
+
+class AnswerLostError(ToolError):
+    """A call went out and no answer came back that could be read: it may have been billed all the same."""
 
 
 class ConfigurationError(AgentrouteError):

@@ -154,7 +154,14 @@ class Completion:
 class LanguageModel(Protocol):
     """A model behind one structured call."""
 
-    def worst_case(self, model: str, messages: Sequence[Mapping[str, str]], max_tokens: int) -> NanoUsd:
+    def worst_case(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, str]],
+        max_tokens: int,
+        *,
+        answer: type[BaseModel] | None = None,
+    ) -> NanoUsd:
         """Upper bound of what `complete` may cost, in nano-dollars, without asking anybody.
 
         Raises:

@@ -13,7 +13,7 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from agentroute.errors import FailureKind, ToolError
+from agentroute.errors import ConfigurationError, FailureKind, ToolError
 from agentroute.graph.tool import Effect
 
 LONGEST_MESSAGE = 500
@@ -91,6 +91,8 @@ def _kind(error: BaseException, wall: float) -> tuple[FailureKind, float | None]
         return error.kind, error.retry_after_s
     if isinstance(error, (ValidationError, json.JSONDecodeError)):
         return "contract", None
+    if isinstance(error, ConfigurationError):
+        return "permanent", None
     if (status := _status(error)) is not None:
         return _kind_of_status(status), _retry_after(error, wall)
     if isinstance(error, ConnectionRefusedError) or _never_sent(error):

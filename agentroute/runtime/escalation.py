@@ -7,6 +7,7 @@ from typing import Any, Literal
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from agentroute.errors import AnswerLostError, ConfigurationError, ToolError
 from agentroute.guard.budget import Ledger
 from agentroute.ids import NanoUsd, dollars, nanos
 from agentroute.ports import LanguageModel
@@ -61,10 +62,10 @@ async def by_model(
         ledger: The call's worst case is reserved here before, and settled after.
         timeout_s: Seconds to wait for the answer.
     """
-    messages = _messages(menu, failures)
+    messages, schema = _messages(menu, failures), _schema(menu)
     try:
         model = load()
-        worst = model.worst_case(name, messages, MAX_TOKENS)
+        worst = model.worst_case(name, messages, MAX_TOKENS, answer=schema)
     except Exception as error:  # noqa: BLE001  # a run does not end because nobody can be asked
         return by_policy(menu, f"{name} cannot be used: {type(error).__name__}: {error}")
     reservation = ledger.reserve(worst, model_call=True)
@@ -74,13 +75,13 @@ async def by_model(
         spent, limit = worst, min(timeout_s, MODEL_TIMEOUT_S)
         try:
             with anyio.fail_after(limit):
-                answer = await model.complete(
-                    name, messages, answer=_schema(menu), max_tokens=MAX_TOKENS, timeout_s=limit
-                )
+                answer = await model.complete(name, messages, answer=schema, max_tokens=MAX_TOKENS, timeout_s=limit)
             spent = worst if answer.usd is None else nanos(answer.usd)
             choice, note = _chosen(answer.text, menu), f"{name} chose nothing that is on the menu"
         except Exception as error:  # noqa: BLE001  # the same
             choice, note = None, f"{name} could not be asked: {type(error).__name__}"
+            refused = isinstance(error, (ToolError, ConfigurationError)) and not isinstance(error, AnswerLostError)
+            spent = NanoUsd(0) if refused else worst
         finally:
             reservation.settle(spent)
     if choice is not None:
