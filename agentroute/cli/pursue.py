@@ -10,11 +10,14 @@ from typing import Any, cast
 import anyio
 import anyio.to_thread
 import click
+from pydantic import ValidationError
 
 from agentroute.agent import Agent
 from agentroute.cli.progress import Progress
 from agentroute.cli.target import load_agent
 from agentroute.errors import InputError
+from agentroute.graph.artifact import ArtifactType
+from agentroute.ids import ArtifactId
 from agentroute.ports import Clock, ToolExecutor
 from agentroute.run.events import Outcome
 from agentroute.run.result import RunResult
@@ -74,17 +77,31 @@ def _injector(faults: tuple[str, ...], seed: int | None) -> Callable[[ToolExecut
     return wrap
 
 
-def parse_input(text: str) -> tuple[str, Any]:
-    """Read ``NAME=JSON``; what is not JSON is taken as text, so that ``--input city=Lisbon`` works unquoted."""
+def parse_input(agent: Agent, text: str) -> tuple[str, Any]:
+    """Read ``NAME=JSON``; what does not fit as JSON is tried as text, so that ``--input city=Lisbon`` needs no quotes.
+
+    Raises:
+        InputError: It has no ``=``, or is broken JSON.
+    """
     name, equals, value = text.partition("=")
     if not equals:
         raise InputError(f"--input {text!r} must be NAME=JSON, such as --input city=Lisbon")
     try:
-        return name, json.loads(value)
-    except json.JSONDecodeError as error:
-        if value.lstrip()[:1] in ("{", "[", '"'):
+        data = json.loads(value)
+    except (json.JSONDecodeError, RecursionError) as error:
+        if value.lstrip()[:1] in {"{", "[", '"'}:
             raise InputError(f"--input {name}: not valid JSON ({error})") from error
         return name, value
+    kind = agent.types.get(ArtifactId(name))
+    return name, value if kind is not None and not _fits(kind, data) and _fits(kind, value) else data
+
+
+def _fits(kind: ArtifactType, value: object) -> bool:
+    try:
+        kind.validate(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def read_inputs(file: Path | None) -> dict[str, Any]:

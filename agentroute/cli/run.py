@@ -47,6 +47,7 @@ def run(
     from agentroute.cli import pursue
 
     agent = pursue.prepare(target, mcp=mcp, escalate=escalate, seed=seed, faults=faults, quiet=quiet)
-    result = pursue.to_the_end(agent, goal, {**pursue.read_inputs(file), **dict(map(pursue.parse_input, named))})
+    inputs = {**pursue.read_inputs(file), **dict(pursue.parse_input(agent, text) for text in named)}
+    result = pursue.to_the_end(agent, goal, inputs)
     click.echo(pursue.as_json(result) if as_json else pursue.as_text(result))
     sys.exit(pursue.EXIT[result.outcome])
