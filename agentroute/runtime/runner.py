@@ -47,6 +47,7 @@ class Runner:
         self._late: list[Event] = []
         self._crash: Exception | None = None
         self._wake = anyio.Event()
+        self._recording = anyio.Lock(fast_acquire=True)
 
     async def drive(self) -> None:
         """Run to the end.
@@ -84,12 +85,16 @@ class Runner:
         return self._services.clock.now() - self._origin
 
     async def record(self, event: Event) -> None:
-        """Append a fact to the journal, then let everybody see it. What is not recorded has not happened."""
-        await self._services.journal.append(self.run_id, event)
-        self.state.apply(event)
-        self._navigator.note(event)
-        for observer in self._services.observers:
-            observer.observe(self.run_id, event)
+        """Append a fact to the journal, then let everybody see it. What is not recorded has not happened.
+
+        One at a time: the journal has the facts in the order in which the state took them in.
+        """
+        async with self._recording:
+            await self._services.journal.append(self.run_id, event)
+            self.state.apply(event)
+            self._navigator.note(event)
+            for observer in self._services.observers:
+                observer.observe(self.run_id, event)
 
     async def cancel(self) -> None:
         """Record that the run was cut off; effects nobody could look into are named."""

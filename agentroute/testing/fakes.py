@@ -4,11 +4,12 @@ Nothing here is a mock: a fake tool has a contract like any other and is called 
 """
 
 import hashlib
+import inspect
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import anyio
 import anyio.lowlevel
@@ -83,14 +84,18 @@ async def _play(outcome: Outcome, spec: ToolSpec, inputs: Values) -> Values:
     if isinstance(outcome, After):
         await anyio.sleep(outcome.seconds)
         return await _play(outcome.then, spec, inputs)
-    if isinstance(outcome, BaseException) or (isinstance(outcome, type) and issubclass(outcome, BaseException)):
+    if isinstance(outcome, BaseException) or _is_exception(outcome):
         raise outcome
-    if callable(outcome) and not isinstance(outcome, type):
-        return await _play(outcome(inputs), spec, inputs)
+    if inspect.isroutine(outcome):
+        return await _play(cast("Callable[[Values], Outcome]", outcome)(inputs), spec, inputs)
     if outcome is None:
         return {}
-    values = outcome if len(spec.produces) != 1 else (outcome,)
+    values = cast("tuple[Any, ...]", outcome if len(spec.produces) != 1 else (outcome,))
     return dict(zip(spec.produces, values, strict=True))
+
+
+def _is_exception(outcome: Outcome) -> bool:
+    return isinstance(outcome, type) and issubclass(outcome, BaseException)
 
 
 # -------------------------------------------------------------------- the world
@@ -157,7 +162,7 @@ class World:
             attempt.idempotency_key,
             attempt.attempt,
             digest(inputs),
-            dict(outputs(number)),
+            {str(artifact): value for artifact, value in outputs(number).items()},
             anyio.current_time(),
         )
         self.rows.append(made)

@@ -1,16 +1,17 @@
 """Virtual time: an hour of backoff passes in a millisecond, and the same seed gives the same run to the byte."""
 
+import importlib
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
 from agentroute.errors import AgentrouteError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 T = TypeVar("T")
 
@@ -90,12 +91,11 @@ def run_virtual(main: Callable[..., Awaitable[T]], *args: object, seed: int = 0)
 
 
 @contextmanager
-def _same_order(seed: int) -> "Iterator[None]":
-    """Let trio draw the order of its tasks from `seed`. It has no public switch; pytest-trio and Hypothesis use this one."""
-    from trio._core import _run as scheduler
-
+def _same_order(seed: int) -> "Generator[None]":
+    """Let trio draw the order of its tasks from `seed`: by a private switch that pytest-trio and Hypothesis use too."""
+    scheduler: Any = importlib.import_module("trio._core._run")
     before, state = scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()  # noqa: SLF001
-    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True  # pyright: ignore  # noqa: SLF001
+    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001
     scheduler._r.seed(seed)  # noqa: SLF001
     try:
         yield

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentroute import Agent, Budget, Goal
+from agentroute.adapters.mcp_tools import McpServers
 from agentroute.adapters.telemetry.provider import default_store
 from graphs.repo_report.artifacts import Activity, Report, WrittenReport
 from graphs.repo_report.git_program import behind_by_git, churn_by_git, head_by_git, log_by_git, refs_by_git
@@ -37,15 +38,16 @@ GOALS = (
 """The report as a file; else its text, in the result; else at least the figures of the log."""
 
 
-def build_agent(reports: Path | None = None, **options: Any) -> Agent:
+def build_agent(*, reports: Path | None = None, servers: McpServers | None = None, **options: Any) -> Agent:
     """Make the agent.
 
     Args:
         reports: Folder for reports; by default ``reports`` in the store.
+        servers: Connections to share with other agents; by default its own, by `mcp.json`.
         **options: Passed on to `Agent`.
     """
     reports = (reports or default_store(os.environ) / "reports").absolute()
-    servers = connect(reports)
+    servers = servers or connect(reports)
     tools = [
         find_repository,
         *git_tools(servers),

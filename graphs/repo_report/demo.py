@@ -93,10 +93,9 @@ def tell(result: RunResult, saboteur: Saboteur) -> bool:
         print(f"reroute   {reroute.tool} failed ({reroute.kind})")
         print(f"          before  {arrows(reroute.before)}")
         print(f"          after   {arrows(reroute.after)}")
-    command = here(Path(sys.executable).with_name("agentroute"))
-    print(
-        f"trace     {here(traces_folder(default_store(os.environ)))}; to see it: {command} trace show {result.run_id}"
-    )
+    if result.trace_id:
+        command, traces = Path(sys.executable).with_name("agentroute"), traces_folder(default_store(os.environ))
+        print(f"trace     {here(traces)}; to see it: {here(command)} trace show {result.run_id}")
     if not isinstance(written, WrittenReport):
         return False
     print(f"report    {here(Path(written.path))} ({written.size:,} bytes); it begins:\n")

@@ -7,15 +7,14 @@ from datetime import datetime
 from typing import TypeAlias, cast
 
 from dulwich.diff_tree import tree_changes
-from dulwich.errors import NotGitRepository
+from dulwich.errors import ChecksumMismatch, FileFormatException, NotGitRepository, ObjectMissing
 from dulwich.graph import can_fast_forward
 from dulwich.objects import Commit as GitCommit
 from dulwich.objects import ObjectID
 from dulwich.objects import Tag as GitTag
-from dulwich.porcelain import status
 from dulwich.refs import HEADREF
 from dulwich.refs import Ref as RefName
-from dulwich.repo import Repo
+from dulwich.repo import Repo, UnsupportedExtension, UnsupportedVersion
 
 from agentroute import ToolError, tool
 from graphs.repo_report.artifacts import (
@@ -38,6 +37,16 @@ from graphs.repo_report.ways import GIT_READER
 Changes: TypeAlias = tuple[Mapping[str, Sequence[bytes]], Sequence[bytes], Sequence[str]]
 """What dulwich calls a status: staged files by kind of change, unstaged ones, untracked ones."""
 
+UNREADABLE = (
+    ChecksumMismatch,
+    FileFormatException,
+    KeyError,  # an object that is missing
+    NotGitRepository,
+    ObjectMissing,
+    UnsupportedExtension,
+    UnsupportedVersion,
+)
+
 BRANCHES = (b"refs/heads/", b"refs/remotes/")
 
 
@@ -49,6 +58,8 @@ def head_by_dulwich(root: Root) -> Head:
         branch = text(target).removeprefix("ref: refs/heads/") if target.startswith(b"ref: ") else None
         clean = None
         if repo.has_index():
+            from dulwich.porcelain import status  # imports all of dulwich, which takes half a second
+
             found = cast("Changes", status(repo, untracked_files="normal", optional_locks=False))
             staged, unstaged, untracked = found
             clean = not (any(staged.values()) or unstaged or untracked)
@@ -111,12 +122,16 @@ def churn_by_dulwich(root: Root) -> FileChurn:
 
 @contextmanager
 def _open(root: str) -> Generator[Repo]:
+    """Open the repository.
+
+    Raises:
+        ToolError: Permanent, where dulwich does not know the format or an object is missing.
+    """
     try:
-        repo = Repo(root)
-    except NotGitRepository as error:
-        raise ToolError(str(error), kind="permanent") from error
-    with repo:
-        yield repo
+        with Repo(root) as repo:
+            yield repo
+    except UNREADABLE as error:
+        raise ToolError(f"dulwich cannot read it: {type(error).__name__}: {error}", kind="permanent") from error
 
 
 def _newest(repo: Repo) -> ObjectID | None:

@@ -92,12 +92,13 @@ def _summary(found: Findings) -> list[str]:
     activity = found.activity
     if activity.first is None or activity.last is None:
         return lines
+    bound = "at least " if found.storage.shallow or not activity.complete else ""
     recent = sum(week.commits for week in activity.weeks)
     lines += [
         "",
-        f"- Age: {_span(activity.first, found.now)}; first commit {_day(activity.first)}, last {_day(activity.last)}.",
-        f"- Activity: {_many(activity.commits, 'commit')} in all, {recent} in the last {len(activity.weeks)} weeks.",
-        f"- Authors: {len(activity.authors)}; bus factor {activity.bus_factor} (so few made at least half of the commits).",
+        f"- Age: {bound}{_span(activity.first, found.now)}; from {_day(activity.first)} to {_day(activity.last)}.",
+        f"- Activity: {bound}{_many(activity.commits, 'commit')}, {recent} in the last {len(activity.weeks)} weeks.",
+        f"- Authors: {len(activity.authors)}; bus factor {activity.bus_factor} (so few made half of the commits).",
     ]
     if found.churn.files:
         hottest = found.churn.files[0]
@@ -141,7 +142,9 @@ def _caveats(found: Findings) -> list[str]:
 
 
 def _weeks(activity: Activity) -> list[str]:
-    most = max(week.commits for week in activity.weeks) or 1
+    most = max(week.commits for week in activity.weeks)
+    if not most:
+        return _section("Commits per week", [f"None in the last {len(activity.weeks)} weeks."])
     rows = [
         (f"{week.year}-W{week.week:02}", str(week.commits), str(week.authors), "█" * round(20 * week.commits / most))
         for week in activity.weeks

@@ -38,6 +38,7 @@ COMMIT = re.compile(
     r"Date: (?P<at>\d{4,}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d)\n"
     r"Message: "
 )
+LOST = "\N{REPLACEMENT CHARACTER}"
 ON_BRANCH = re.compile(r"On branch (\S+)|HEAD detached (?:at|from) \S+|Not currently on any branch\.")
 CLEAN = frozenset(
     {"nothing to commit, working tree clean", 'nothing to commit (create/copy files and use "git add" to track)'}
@@ -150,6 +151,8 @@ def read_log(text: str) -> CommitLog:
     found = list(COMMIT.finditer(body))
     if not found or found[0].start() != 0:
         raise ValueError(f"does not begin with a commit: {body[:80]!r}")
+    if lost := next((each["author"] for each in found if LOST in each["author"]), None):
+        raise ValueError(f"a name has lost letters, the server does not know its encoding: {lost!r}")
     return CommitLog.of(
         Commit(hash=each["hash"], author=each["author"].strip(), at=datetime.fromisoformat(each["at"]))
         for each in found

@@ -1,8 +1,8 @@
 """The ways there are to read a repository, and which one is preferred.
 
 Reading costs no money, so what is weighed here is trust and time: the share of calls that is expected to go wrong, and
-the seconds a call takes. A way that has just failed counts as half as dear again (see "Weights" in the documentation),
-so three ways that lie within that distance of each other fall to the next one after a single failure.
+the seconds a call takes. One failure makes a way half as dear again. The three lie closer together than that, so a run
+turns to the next way at once instead of trying the same one again.
 """
 
 from typing import TypedDict

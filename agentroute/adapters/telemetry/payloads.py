@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json, to_jsonable_python
 
 from agentroute.adapters.redaction import Redactor
 
@@ -31,7 +31,11 @@ class Payloads:
             plain = to_jsonable_python(dict(values), serialize_unknown=True, inf_nan_mode="strings")
         except (ValueError, RecursionError) as error:  # a value that contains itself, or whose own serializer fails
             return f"not to be written as JSON: {type(error).__name__}"
-        text = json.dumps(self.redactor.data(plain), ensure_ascii=False, separators=(",", ":"))
+        masked = self.redactor.data(plain)
+        try:
+            text = to_json(masked, inf_nan_mode="strings").decode()
+        except ValueError:  # half a surrogate pair, which UTF-8 has no form for
+            text = json.dumps(masked, separators=(",", ":"))
         if len(text) <= self.limit:
             return text
         return f"{text[: self.limit]}... ({len(text)} characters)"

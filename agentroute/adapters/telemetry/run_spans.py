@@ -461,7 +461,9 @@ class RunSpans:
             self._close(step, outcome=semconv.ABANDONED if step.in_flight else None)
 
     def _text(self, text: str) -> str:
-        return self.redactor.text(text)
+        """Text from strangers, masked. Half a surrogate pair would cost an endpoint its whole batch."""
+        masked = self.redactor.text(text)
+        return masked if masked.isascii() else masked.encode("utf-8", "replace").decode()
 
 
 def begun(run: RunId, event: RunStarted | Resumed, pen: Pen, redactor: Redactor, payloads: Payloads | None) -> RunSpans:
