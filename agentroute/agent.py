@@ -21,7 +21,7 @@ from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Rates
 from agentroute.graph.goal import Goal
 from agentroute.graph.inputs import Names
-from agentroute.graph.tool import AtLeast, KOfN, Need
+from agentroute.graph.tool import AtLeast, KOfN, Need, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, GoalId, RunId, ToolId
@@ -167,6 +167,19 @@ class Agent:
         for source in sources.values():
             await source.aclose()
         await anyio.to_thread.run_sync(self._surroundings.close)
+
+    def artifacts_of(self, goal: str) -> tuple[ArtifactId, ...]:
+        """Names of the artifacts that a goal asks for.
+
+        Raises:
+            InputError: The agent has no such goal.
+        """
+        return tuple(artifacts_of(self.graph.goals[self._names.goal(goal)].requires))
+
+    @property
+    def rates(self) -> Rates:
+        """Exchange rates into money."""
+        return self._services.rates
 
     # ---------------------------------------------------------------- runs
 

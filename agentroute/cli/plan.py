@@ -31,9 +31,11 @@ def plan(target: str, goal: str | None, have: tuple[str, ...], down: tuple[str, 
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     elif found.feasible:
+        rates = agent.rates
+        extra = ", time and risk included" if rates.usd_per_second or rates.usd_per_risk else ""
         proof = "proven cheapest" if found.optimal else "best found, not proven cheapest"
         click.echo(f"{found.goal}: {' -> '.join(found.tools) or 'nothing to do'}")
-        click.echo(f"expected cost {found.weight:.6f} USD ({proof})")
+        click.echo(f"expected cost {found.weight:.6f} USD{extra} ({proof})")
     else:
         click.echo(f"{found.goal}: no route. {found.reason}")
     sys.exit(0 if found.feasible else 1)

@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 import click
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from agentroute.agent import Agent
 from agentroute.cli.progress import Progress
@@ -27,6 +28,9 @@ EXIT: dict[Outcome, int] = {"succeeded": 0, "demoted": 3, "escalated": 4, "cance
 
 LARGEST_INPUTS = 16 * 1024 * 1024
 """Bytes of an inputs file."""
+
+LONGEST_VALUE = 160
+"""Characters of an artifact that the summary shows; --json shows all."""
 
 
 def prepare(
@@ -132,8 +136,10 @@ def as_json(result: RunResult) -> str:
     return result.model_dump_json(indent=2, fallback=lambda value: f"<{type(value).__name__}>")
 
 
-def as_text(result: RunResult) -> str:
+def as_text(agent: Agent, result: RunResult) -> str:
     """The result for people."""
+    wanted = agent.artifacts_of(result.goal) if result.outcome in {"succeeded", "demoted"} else ()
+    reached = {name: result.artifacts[name] for name in wanted if name in result.artifacts}
     counts = f"{result.retries} retries, {result.reroutes} reroutes, {result.escalations} escalations"
     lines = [
         f"{result.outcome}: {result.reason}",
@@ -142,8 +148,16 @@ def as_text(result: RunResult) -> str:
         f"cost      {result.cost_usd:.6f} USD in {result.duration_s:.2f} s",
         f"trace     agentroute trace show {result.run_id}",
     ]
+    lines[1:1] = [f"result    {name}: {_brief(value)}" for name, value in reached.items()]
     if result.left_behind:
         lines.insert(1, f"look at   {', '.join(result.left_behind)}: their effects remain, or may")
     if result.suspended:
         lines.insert(1, f"waits     for a person to choose from: {', '.join(result.menu)}")
     return "\n".join(lines)
+
+
+def _brief(value: object) -> str:
+    """A value in one line, without anything that could act on a terminal."""
+    text = to_json(value, fallback=lambda odd: f"<{type(odd).__name__}>").decode()
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "..."

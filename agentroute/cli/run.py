@@ -49,5 +49,5 @@ def run(
     agent = pursue.prepare(target, mcp=mcp, escalate=escalate, seed=seed, faults=faults, quiet=quiet)
     inputs = {**pursue.read_inputs(file), **dict(pursue.parse_input(agent, text) for text in named)}
     result = pursue.to_the_end(agent, goal, inputs)
-    click.echo(pursue.as_json(result) if as_json else pursue.as_text(result))
+    click.echo(pursue.as_json(result) if as_json else pursue.as_text(agent, result))
     sys.exit(pursue.EXIT[result.outcome])

@@ -43,16 +43,16 @@ def _from_graph(target: str, mcp: Path | None) -> Agent:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Import a Python file: as part of its package if that lies below the working directory, else from its folder."""
+    """Import a Python file, as part of the package it lies in, if it lies in one."""
     if not path.is_file():
         raise ConfigurationError(f"there is no file {str(path)!r}")
-    _make_importable(Path.cwd())
     resolved = path.resolve()
-    if resolved.is_relative_to(Path.cwd()) and (resolved.parent / "__init__.py").exists():
-        parts = resolved.relative_to(Path.cwd()).with_suffix("").parts
-        return _load_module(".".join(parts))
-    _make_importable(resolved.parent)
-    return _load_module(resolved.stem)
+    folder, name = resolved.parent, resolved.stem
+    while (folder / "__init__.py").exists():
+        folder, name = folder.parent, f"{folder.name}.{name}"
+    _make_importable(Path.cwd())
+    _make_importable(folder)
+    return _load_module(name)
 
 
 def _load_module(name: str) -> ModuleType:

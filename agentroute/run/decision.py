@@ -60,6 +60,7 @@ class Navigator:
         self._backoff = backoff
         self._schedule = Schedule()
         self._unwanted: tuple[AttemptId, ...] = ()
+        self._weights: dict[ToolId, NanoUsd] = {}  # of the route's tools, when it was made
         self._version: int | None = None  # of the health board, when the route was made; None: make a new one
 
     # ---------------------------------------------------------------- the decision
@@ -87,7 +88,7 @@ class Navigator:
             case AttemptSucceeded():
                 self._arrived(event.outputs)
             case RouteChosen(tools=tools) | Rerouted(after=tools):
-                self._adopt(tools)
+                self._adopt(tools, event.at)
             case AttemptFailed() | AttemptAbandoned() | GuardClosed() | Chosen() | Verified() | Compensated():
                 self._version = None
             case _:
@@ -126,7 +127,7 @@ class Navigator:
             return Record(Waiting(now, out[0], until - now, "every way is closed until then"))
         return Wait(until)
 
-    def _adopt(self, tools: tuple[ToolId, ...]) -> None:
+    def _adopt(self, tools: tuple[ToolId, ...], now: float) -> None:
         """Go by this route from here on; what is under way without being on it has become unwanted."""
         in_flight = self._state.in_flight
         self._unwanted = tuple(
@@ -145,6 +146,7 @@ class Navigator:
                 if artifact not in self._state.artifacts:
                     self._schedule.waiting.setdefault(artifact, []).append(tool)
         self._version = self._outlook.board.version
+        self._weights = {tool: self._outlook.weight(self._graph.tools[tool], now) for tool in tools}
 
     def _arrived(self, artifacts: Iterable[ArtifactId]) -> None:
         """Move tools that waited for these artifacts, and now have all they need, to the ready ones."""
@@ -167,7 +169,7 @@ class Navigator:
         remaining = {tool for tool in state.route if tool not in state.done}
         if set(route.tools) != remaining:
             return Record(RouteChosen(now, goal, route.tools, route.weight, route.optimal, self._why_now()))
-        self._adopt(route.tools)
+        self._adopt(route.tools, now)
         return None
 
     def _answer(self, failure: AttemptFailed, route: Route, now: float) -> Event:
@@ -179,14 +181,15 @@ class Navigator:
             if not outlook.admitted(spec, now):
                 wait_s = max(wait_s, outlook.start_at(spec, now) - now)
             return Retried(now, failure.attempt, failure.tool, failure.kind, wait_s, route.weight)
+        before = tuple(tool for tool in state.route if tool not in state.done)
         return Rerouted(
             now,
             failure.attempt,
             failure.tool,
             failure.kind,
-            before=tuple(tool for tool in state.route if tool not in state.done),
+            before=before,
             after=route.tools,
-            weight_before=state.weight,
+            weight_before=NanoUsd(sum(self._weights.get(tool, 0) for tool in before)),
             weight_after=route.weight,
             optimal=route.optimal,
             budget_left=outlook.ledger.left,

@@ -161,6 +161,8 @@ class Retried:
 class Rerouted:
     """Answer to a failure: the same goal, by other tools.
 
+    Routes and weights are of what was, and is, still to be called.
+
     Should the route ever come back to the tool, it is left alone for `wait_s` seconds. `budget_left` is None without a
     limit.
     """

@@ -179,12 +179,13 @@ class Outlook:
             graph=self.graph.compiled,
             goal=goal,
             have=frozenset(self.state.artifacts),
-            weights={s.name: NanoUsd(0) if s.name in sunk else self._weight(s, now) for s in specs},
+            weights={s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now) for s in specs},
             latency_s=None if deadline is None else {s.name: s.cost.latency_s for s in specs},
             within_s=None if deadline is None else deadline - now,
             usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.worst for s in specs},
             within_usd=limit,
         )
 
-    def _weight(self, spec: ToolSpec, now: float) -> NanoUsd:
+    def weight(self, spec: ToolSpec, now: float) -> NanoUsd:
+        """Expected cost until the tool succeeds, under current health."""
         return self.board.weight(spec, self.rates, now + self.origin)
