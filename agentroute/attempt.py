@@ -1,7 +1,6 @@
 """What a tool can learn about the attempt it is serving, and report back."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -63,11 +62,20 @@ def current() -> Attempt:
         raise AgentrouteError("agentroute.current() works inside a tool that a run is calling") from None
 
 
-@contextmanager
-def serving(attempt: Attempt) -> Generator[None]:
-    """Make `attempt` the current one for the block; the one before comes back after it (agents nest)."""
-    token = _current.set(attempt)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class serving:  # noqa: N801  # reads as a statement: ``with serving(attempt):``
+    """Makes `attempt` the current one for the block; the one before comes back after it (agents nest).
+
+    A class rather than a generator: this is on the path of every call.
+    """
+
+    __slots__ = ("_attempt", "_token")
+
+    def __init__(self, attempt: Attempt) -> None:
+        """Keep the attempt."""
+        self._attempt = attempt
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._attempt)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

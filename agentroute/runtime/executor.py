@@ -1,7 +1,7 @@
 """One attempt: reserve, record the intent, call, validate, settle, record the outcome."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Literal
 
 import anyio
@@ -159,13 +159,21 @@ class Executor:
         services, tool = self._services, self._services.tools[flight.call.tool.name]
         limit = self._time_limit(flight.call)
         attempt.deadline = services.clock.now() + limit
-        with ExitStack() as scopes:
-            scopes.enter_context(serving(attempt))
-            for observer in self._scoped:
-                scopes.enter_context(observer.attempt_scope(self._run_id, attempt.attempt))
-            with anyio.fail_after(limit):
-                raw = await services.executor.call(tool, flight.inputs)
+        raw: Values = {}
+        with serving(attempt), self._observed(attempt.attempt), anyio.move_on_after(limit) as scope:
+            raw = await services.executor.call(tool, flight.inputs)
+        if scope.cancelled_caught:
+            raise TimeoutError(f"no answer within {limit:g} s")
         return _checked(tool, raw, may_be_absent=flight.call.role != "step")
+
+    def _observed(self, attempt: AttemptId) -> AbstractContextManager[object]:
+        """The scopes of those observers that have one."""
+        if not self._scoped:
+            return nullcontext()
+        scopes = ExitStack()
+        for observer in self._scoped:
+            scopes.enter_context(observer.attempt_scope(self._run_id, attempt))
+        return scopes
 
     def _time_limit(self, call: Call) -> float:
         """Seconds for this attempt."""

@@ -194,6 +194,7 @@ class Seen:
         ended: Seconds of the injected clock; None while it is under way.
         end_order: See `order`.
         outcome: ``answered``, ``cancelled``, or the type of the exception.
+        late_order: When the tool ran after all, although its caller had given up; see `order`.
     """
 
     order: int
@@ -206,6 +207,7 @@ class Seen:
     ended: float | None = None
     end_order: int | None = None
     outcome: str = ""
+    late_order: int | None = None
 
 
 class StatusError(Exception):
@@ -289,6 +291,7 @@ class FaultyCalls:
                     worked = False
                 else:
                     worked = True
+            late.seen.late_order = next(self._order)
             if late.attempt.on_late is not None:
                 late.attempt.on_late(worked)
 
@@ -328,7 +331,8 @@ class FaultyCalls:
 
     def postpone(self, passage: "_Passage", seconds: float) -> None:
         """Let the tool run after its caller has given up."""
-        self._late.append(_Late(self._clock.now() + seconds, passage.tool, passage.inputs, passage.attempt))
+        due = self._clock.now() + seconds
+        self._late.append(_Late(due, passage.tool, passage.inputs, passage.attempt, passage.seen))
 
     async def onwards(self, passage: "_Passage") -> Values:
         """Go on to the tool."""
@@ -341,6 +345,7 @@ class _Late:
     tool: Tool
     inputs: Values
     attempt: Attempt
+    seen: Seen
 
 
 @dataclass(slots=True)
