@@ -1,0 +1,90 @@
+"""One tool of an MCP server, with a contract."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentroute.adapters.mcp_answers import tool_failed, value_of
+from agentroute.adapters.wire_contract import WireContract
+from agentroute.errors import FailureKind
+from agentroute.graph.artifact import ArtifactType
+from agentroute.graph.tool import ToolSpec
+from agentroute.ids import ArtifactId
+from agentroute.ports import Guard, Tool, ToolSource, Values
+
+if TYPE_CHECKING:
+    from agentroute.adapters.mcp_answers import Answer
+    from agentroute.adapters.mcp_listing import ListedTool
+
+
+class McpSource(ToolSource, Protocol):
+    """What keeps servers connected."""
+
+    async def call(self, tool: "McpTool", arguments: Mapping[str, Any]) -> "tuple[Answer, ListedTool]":
+        """Call a tool with JSON arguments.
+
+        Raises:
+            ToolError: With what is known about the failure.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class McpTool:
+    """A tool of an MCP server with a contract.
+
+    Attributes:
+        source: What keeps its server connected.
+        server: Name of the server.
+        remote: Name of the tool there.
+        contract: What it takes and returns.
+        fixed: Arguments that are the same in every call.
+        parse: Reads the text of an answer.
+        errors_mean: What an answer that says ``isError`` means; None leaves it to the effect.
+    """
+
+    source: McpSource
+    server: str
+    remote: str
+    contract: WireContract = field(repr=False)
+    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    parse: Callable[[str], Any] | None = field(default=None, repr=False)
+    errors_mean: FailureKind | None = field(default=None, repr=False)
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The contract proper."""
+        return self.contract.spec
+
+    @property
+    def types(self) -> Mapping[ArtifactId, ArtifactType]:
+        """Types of the artifacts, as far as they are known."""
+        return self.contract.types
+
+    @property
+    def when(self) -> Guard | None:
+        """Guard, if there is one."""
+        return self.contract.when
+
+    @property
+    def ensure(self) -> Callable[[Any], bool] | None:
+        """Postcondition, if there is one."""
+        return self.contract.ensure
+
+    @property
+    def auxiliaries(self) -> Sequence[Tool]:
+        """Tools given for ``verify`` or ``compensate``."""
+        return self.contract.auxiliaries
+
+    async def call(self, inputs: Values) -> Values:
+        """Call the tool once. Cancelling this tells the server to stop.
+
+        Raises:
+            ToolError: With what is known about the failure.
+        """
+        arguments = {**self.fixed, **self.contract.arguments(inputs)}
+        answer, listed = await self.source.call(self, arguments)
+        if answer.failed:
+            raise tool_failed(self.server, self.remote, answer, self.spec.effect, self.errors_mean)
+        kind = self.contract.result_type
+        return self.contract.outputs(value_of(answer, kind=kind, wrapped=listed.wrapped, parse=self.parse))
