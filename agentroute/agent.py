@@ -25,7 +25,7 @@ from agentroute.graph.tool import AtLeast, KOfN, Need, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, GoalId, RunId, ToolId
-from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor
+from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, ToolSource
 from agentroute.routing.health import Health, HealthBoard
 from agentroute.run.events import Chosen, Event, Resumed, RunStarted
 from agentroute.run.plan import Planner, RoutePlan
@@ -107,7 +107,7 @@ class Agent:
             clock=clock or LoopClock(),
             random=Random(seed),  # noqa: S311  # jitter and names, not secrets
             slots=anyio.Semaphore(max_concurrency, fast_acquire=True),
-            redact=self._surroundings.redactor.text,
+            redact=self._redact,
         )
         self._active: set[RunId] = set()
         self._names = Names(name, self.graph, self.types)
@@ -161,10 +161,7 @@ class Agent:
 
         May be called twice; an agent can be used again afterwards.
         """
-        sources = {
-            id(source): source for tool in self._services.tools.values() if (source := getattr(tool, "source", None))
-        }
-        for source in sources.values():
+        for source in self._sources():
             await source.aclose()
         await anyio.to_thread.run_sync(self._surroundings.close)
 
@@ -180,6 +177,20 @@ class Agent:
     def rates(self) -> Rates:
         """Exchange rates into money."""
         return self._services.rates
+
+    def _redact(self, text: str) -> str:
+        """Mask secrets, those included that connections have been given since."""
+        redactor = self._surroundings.redactor
+        for source in self._sources():
+            redactor.register(*getattr(source, "secrets", ()))
+        return redactor.text(text)
+
+    def _sources(self) -> list[ToolSource]:
+        """What the tools have open, each once."""
+        found = {
+            id(source): source for tool in self._services.tools.values() if (source := getattr(tool, "source", None))
+        }
+        return list(found.values())
 
     # ---------------------------------------------------------------- runs
 
@@ -255,6 +266,18 @@ class Agent:
         return result_of(
             runner.run_id, runner.state, duration_s=runner.now(), trace_id=self._surroundings.trace_id(runner.run_id)
         )
+
+    async def result(self, run_id: str) -> RunResult:
+        """How a run ended, or where it stands, by its journal.
+
+        Raises:
+            UnknownRunError: The journal has no such run.
+        """
+        run = RunId(run_id)
+        records = await self._services.journal.read(run)
+        state = fold(record.event for record in records)
+        duration_s = records[-1].event.at
+        return result_of(run, state, duration_s=duration_s, trace_id=self._surroundings.trace_id(run))
 
     def run_sync(self, *values: Any, **options: Any) -> RunResult:
         """`run`, for scripts without an event loop of their own."""

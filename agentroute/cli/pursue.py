@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 import anyio
@@ -18,9 +20,9 @@ from agentroute.cli.progress import Progress
 from agentroute.cli.target import load_agent
 from agentroute.errors import InputError
 from agentroute.graph.artifact import ArtifactType
-from agentroute.ids import ArtifactId
-from agentroute.ports import Clock, ToolExecutor
-from agentroute.run.events import Outcome
+from agentroute.ids import ArtifactId, RunId
+from agentroute.ports import Clock, Observer, ToolExecutor
+from agentroute.run.events import Event, Outcome
 from agentroute.run.result import RunResult
 
 EXIT: dict[Outcome, int] = {"succeeded": 0, "demoted": 3, "escalated": 4, "cancelled": 5}
@@ -46,20 +48,44 @@ def prepare(
 
 
 def to_the_end(agent: Agent, goal: str | None, inputs: dict[str, Any]) -> RunResult:
-    """Drive the run; a person at the terminal is asked where the run waits for one. Ctrl-C ends it as cancelled."""
+    """Drive the run; a person at the terminal is asked where the run waits for one.
+
+    Ctrl-C and SIGTERM cancel it: what had happened by then is in the result.
+    """
+    latest = _Latest()
+    watched = agent.with_options(observers=(latest,))
 
     async def main() -> RunResult:
-        async with agent:
-            result = await agent.run(goal=goal, inputs=inputs)
+        async with watched:
+            result = await watched.run(goal=goal, inputs=inputs)
             while result.suspended and sys.stdin.isatty():
-                result = await agent.resume(result.run_id, await anyio.to_thread.run_sync(_ask_person, result))
+                result = await watched.resume(result.run_id, await anyio.to_thread.run_sync(_ask_person, result))
             return result
 
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return anyio.run(main)
     except KeyboardInterrupt:
-        click.echo("interrupted; what had happened by then is in the trace: agentroute trace show latest", err=True)
-        sys.exit(EXIT["cancelled"])
+        if latest.run is None:
+            click.echo("interrupted before the run began", err=True)
+            sys.exit(EXIT["cancelled"])
+        return anyio.run(watched.result, latest.run)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """Let SIGTERM end a run as Ctrl-C does."""
+    del signum, frame
+    signal.raise_signal(signal.SIGINT)
+
+
+class _Latest(Observer):
+    """Knows the run that began last."""
+
+    run: RunId | None = None
+
+    def observe(self, run: RunId, event: Event) -> None:
+        del event
+        self.run = run
 
 
 def _ask_person(result: RunResult) -> str:

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import click
+
 from agentroute.agent import Agent
 from agentroute.errors import ConfigurationError
 
@@ -39,7 +41,10 @@ def _from_graph(target: str, mcp: Path | None) -> Agent:
         return Agent.from_graph(target)
     from agentroute.adapters.mcp_tools import McpServers  # only for those who use MCP
 
-    return Agent.from_graph(target, mcp=McpServers.from_file(mcp))
+    servers = McpServers.from_file(mcp)
+    for ignored in servers.ignored:
+        click.echo(f"note: {mcp}: {ignored} is not used", err=True)
+    return Agent.from_graph(target, mcp=servers)
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -113,16 +113,11 @@ def read_spans(file: Path, *, containing: str = "", most_bytes: int = MOST_BYTES
 
 
 def _lines(stream: BinaryIO, most_bytes: int) -> Iterator[bytes]:
-    """Whole lines of bearable length; the last one may still be being written."""
+    """Lines; parts of one that is too long or still being written are no JSON, and so will be passed over."""
     seen = 0
     while seen < most_bytes and (line := stream.readline(LONGEST_LINE)):
         seen += len(line)
-        if line.endswith(b"\n"):
-            yield line
-            continue
-        while line and not line.endswith(b"\n"):  # too long, or torn: skip to its end
-            line = stream.readline(LONGEST_LINE)
-            seen += len(line)
+        yield line
 
 
 def _spans(line: bytes) -> Iterator[Span]:

@@ -159,19 +159,19 @@ def list_runs(folder: Path, *, limit: int | None = None) -> list[Run]:
         folder: Where the files are.
         limit: At most so many; files that can only hold older ones are not read.
     """
-    spans: dict[tuple[str, str], Span] = {}
+    spans: list[Span] = []
     left = MOST_BYTES
     found: list[Run] = []
     for file in trace_files(folder):
         if limit is not None and len(found) >= limit and file.stat().st_mtime * 1e9 < found[limit - 1].started_ns:
             break  # its runs were over before the last of these began
-        _collect(read_spans(file, most_bytes=left), spans)
+        spans += read_spans(file, most_bytes=left)
         left -= file.stat().st_size
         if limit is not None:
-            found = _newest(spans.values())
+            found = _newest(spans)
         if left <= 0:
             break
-    return _newest(spans.values())[:limit]
+    return _newest(spans)[:limit]
 
 
 def _newest(spans: Iterable[Span]) -> list[Run]:
@@ -205,14 +205,17 @@ def find_runs(folder: Path, wanted: str) -> list[Run]:
 
 def read_trace(folder: Path, trace_id: str) -> list[Run]:
     """The runs of one trace, outer ones before those they made."""
-    spans: dict[tuple[str, str], Span] = {}
+    spans: list[Span] = []
     for file in trace_files(folder):
-        _collect((span for span in read_spans(file, containing=trace_id) if span.trace_id == trace_id), spans)
-    return group(spans.values())
+        spans += (span for span in read_spans(file, containing=trace_id) if span.trace_id == trace_id)
+    return group(spans)
 
 
 def group(spans: Iterable[Span]) -> list[Run]:
-    """Put spans together to runs, those of a trace in order of their start."""
+    """Put spans together to runs, those of a trace in order of their start.
+
+    A span that was exported twice (a killed process may have managed to) counts once, as it ended last.
+    """
     nodes = {(span.trace_id, span.span_id): Node(span) for span in sorted(spans, key=attrgetter("start_ns", "end_ns"))}
     tops: dict[tuple[str, str], list[Node]] = {}
     for node in nodes.values():
@@ -285,15 +288,6 @@ def _belongs(node: Node, run_id: str) -> bool:
 
 def _spent(spans: Iterable[Span]) -> NanoUsd:
     return NanoUsd(sum(nanos(span.number(semconv.COST_USD)) for span in spans))
-
-
-def _collect(found: Iterable[Span], spans: dict[tuple[str, str], Span]) -> None:
-    """Add spans. One that was exported twice (a killed process may have managed to) counts once, as it ended last."""
-    for span in found:
-        key = span.trace_id, span.span_id
-        known = spans.get(key)
-        if known is None or span.end_ns >= known.end_ns:
-            spans[key] = span
 
 
 def _is_hex(text: str) -> bool:

@@ -36,8 +36,9 @@ def cheapest_route(problem: Problem, *, expansions: int = EXPANSIONS) -> Route |
         expansions: Caps the exact search. Past it the best route found is returned, with ``optimal=False``.
 
     Returns:
-        A route, which keeps the limits and is proven cheapest if `optimal`; None if there is no route. With a limit on
-        both time and money, and only then, None can also mean that the cap came before the first route.
+        A route, which keeps the limits and is proven cheapest if `optimal`; None if there is no route. Where the cap
+        was met under a limit on money, None can also mean that no route within it was found in time; up to 60 tools
+        that has not been seen.
     """
     instance = reduce(problem)
     if instance is None:

@@ -1,9 +1,10 @@
 """From an instance to its cheapest set of actions, in steps of which each takes longer and is needed less often."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from agentroute.routing.bounds import landmark_cuts
+from agentroute.routing.bounds import Cut, landmark_cuts
 from agentroute.routing.branch import affordable, branch_and_bound, on_time
 from agentroute.routing.improve import improve, prune
 from agentroute.routing.instance import Instance
@@ -26,7 +27,7 @@ def cheapest_set(instance: Instance, expansions: int) -> Found:
     found = Found(best, bound)
     if (order := instance.order) is not None:
         first = min(FIRST_EXPANSIONS, expansions)
-        found = _better(instance, found, search_needs(instance, order, instance.cost(best), first))
+        found = _search(instance, order, found, first)
         if is_proven(instance, found):
             return found
     return _close_gap(instance, found, expansions)
@@ -43,15 +44,21 @@ def _close_gap(instance: Instance, found: Found, expansions: int) -> Found:
     found = _better(instance, found, Found(best, sum(cut.weight for cut in cuts)))
     if is_proven(instance, found):
         return found
-    more = search_needs(instance, instance.order, instance.cost(best), expansions, cuts)
-    return _better(instance, found, more)
+    return _search(instance, instance.order, found, expansions, cuts)
+
+
+def _search(instance: Instance, order: Sequence[int], found: Found, expansions: int, cuts: Sequence[Cut] = ()) -> Found:
+    """Look for a set that is better than the one found, and add what is learned."""
+    upper = instance.cost(found.actions or ())
+    actions, bound = search_needs(instance, order, upper, expansions, cuts)
+    # A search that was cut short may have met a set in which a later choice makes an earlier one superfluous.
+    return _better(instance, found, Found(actions and prune(instance, actions), bound))
 
 
 def cheapest_set_within_limits(instance: Instance, cheapest: set[int], expansions: int) -> Found:
     """Find the cheapest set that keeps the limits; `cheapest` is a set that is cheap but does not.
 
-    No set comes back if none keeps the limits (then the bound exceeds the weight of everything together), or, only
-    with limits on both time and money, if the search was cut short before it met one.
+    No set comes back if none keeps the limits; with a limit on money also if the search was cut short too early.
     """
     nowhere = Found(None, sum(instance.weights) + 1)
     if not on_time(instance, range(len(instance.inputs))):

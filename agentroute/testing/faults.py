@@ -257,10 +257,10 @@ class FaultyCalls:
         """Make one attempt of `tool`, or have it go wrong."""
         if self._origin is None:
             self.start()
-        await self.deliver_late()
         attempt = current()
         seen = self._note(tool, attempt)
         try:
+            await self.deliver_late()
             answer = await self._pass(_Passage(self, tool, inputs, attempt, seen, self._rules_for(seen)))
         except anyio.get_cancelled_exc_class():
             seen.outcome = "cancelled"

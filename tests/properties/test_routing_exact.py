@@ -1,6 +1,7 @@
 """The router against solvers that share nothing with it, and against laws that need none."""
 
 import random
+from collections.abc import Callable
 
 import networkx as nx
 import pytest
@@ -73,3 +74,17 @@ def test_is_a_shortest_path_where_every_tool_takes_one_and_gives_one(rng: random
     else:
         assert route.optimal
         assert route.weight == nx.dijkstra_path_length(graph, names[0], names[-1])
+
+
+@pytest.mark.parametrize("generate", [random_dag, random_cyclic])
+@pytest.mark.parametrize("expansions", [0, 1, 10, 100])
+def test_a_search_cut_short_is_honest(generate: Callable[[random.Random, int], Case], expansions: int) -> None:
+    for seed in range(40):
+        case = generate(random.Random(seed), 60)
+        best = cheapest_route(case.problem())
+        route = cheapest_route(case.problem(), expansions=expansions)
+        assert (route is None) == (best is None), seed
+        if route is not None and best is not None:
+            assert best.optimal, seed
+            assert list(about_the_route(case, route)) == [], seed
+            assert route.weight == best.weight if route.optimal else route.weight >= best.weight, seed

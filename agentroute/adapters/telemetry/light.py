@@ -6,7 +6,9 @@ from one place that knows what it writes. They are `ReadableSpan`s like any othe
 them.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from random import getrandbits
 from traceback import format_exception
 from typing import Final
 
@@ -14,7 +16,6 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
@@ -142,7 +143,6 @@ class LightTracer:
     Args:
         resource: Who they are from.
         scope: What makes them.
-        ids: Makes their ids.
         sampler: Asked once per trace; the spans below a root share its fate.
         finish: Called with every span that has ended.
         now: Nanoseconds since 1970, for spans and events without a time of their own.
@@ -153,7 +153,6 @@ class LightTracer:
         *,
         resource: Resource,
         scope: InstrumentationScope,
-        ids: IdGenerator,
         sampler: Sampler,
         finish: Sequence[Callable[[ReadableSpan], None]],
         now: Callable[[], int],
@@ -163,8 +162,12 @@ class LightTracer:
         self.scope = scope
         self.finish = finish
         self.now = now
-        self._ids = ids
         self._sampler = sampler
+        self._planned = threading.local()
+
+    def plan(self, trace: int, span: int) -> None:
+        """Fix the ids of the next span that this thread starts: of its trace, if it is a root, and its own."""
+        self._planned.ids = (trace, span)
 
     def start_span(  # noqa: PLR0917  # the signature is OpenTelemetry's
         self,
@@ -176,22 +179,26 @@ class LightTracer:
         start_time: int | None = None,
     ) -> Span:
         """Begin a span at `start_time`, in nanoseconds since 1970."""
+        planned: tuple[int, int] = getattr(self._planned, "ids", None) or (_random(128), _random(64))
+        self._planned.ids = None
         parent = get_current_span(context).get_span_context()
         if parent.is_valid:
             trace, above = parent.trace_id, parent
             sampled = parent.trace_flags.sampled
         else:
-            trace, above = self._ids.generate_trace_id(), None
+            trace, above = planned[0], None
             decision = self._sampler.should_sample(context, trace, name, kind, attributes, links).decision
             sampled = decision.is_sampled()
-        own = SpanContext(
-            trace, self._ids.generate_span_id(), is_remote=False, trace_flags=_SAMPLED if sampled else None
-        )
+        own = SpanContext(trace, planned[1], is_remote=False, trace_flags=_SAMPLED if sampled else None)
         if not sampled:
             return NonRecordingSpan(own)
         held = dict(attributes) if attributes else {}
         at = start_time or self.now()
         return LightSpan(self, name, own, above, kind=kind, attributes=held, links=links or (), start_time=at)
+
+
+def _random(bits: int) -> int:
+    return getrandbits(bits) or 1
 
 
 def _clean(name: str, value: AnyValue) -> AnyValue:

@@ -15,7 +15,6 @@ from typing import Final
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from agentroute.adapters.telemetry import semconv
@@ -31,36 +30,6 @@ QUEUE: Final = 16384
 
 LAST_WORDS_S: Final = 3.0
 """Seconds that the end of a process waits for an endpoint that does not answer."""
-
-
-class PlannedIds(IdGenerator):
-    """Gives the next span the ids that were planned for it; to others, random ones."""
-
-    def __init__(self) -> None:
-        """Plan nothing."""
-        self._planned = threading.local()
-        self._random = RandomIdGenerator()
-
-    def plan(self, trace: int, span: int) -> None:
-        """Fix the ids of the next span that this thread starts."""
-        self._planned.ids = (trace, span)
-
-    def generate_trace_id(self) -> int:
-        """Trace id of a root; the span id is asked for next."""
-        planned: tuple[int, int] | None = getattr(self._planned, "ids", None)
-        return self._random.generate_trace_id() if planned is None else planned[0]
-
-    def generate_span_id(self) -> int:
-        """Span id, which uses the plan up."""
-        planned: tuple[int, int] | None = getattr(self._planned, "ids", None)
-        if planned is None:
-            return self._random.generate_span_id()
-        self._planned.ids = None
-        return planned[1]
-
-    def is_trace_id_random(self) -> bool:
-        """Digests are spread as evenly as random numbers, which is what samplers rely on."""
-        return True
 
 
 class Sink:
@@ -80,18 +49,16 @@ class Sink:
 
     def tracer(self, agent: str, release: str) -> tuple[LightTracer, PlanIds]:
         """A tracer for an agent, and how to fix the ids of its spans."""
-        ids = PlannedIds()
-        settings = TracerProvider(resource=_resource(agent), id_generator=ids, shutdown_on_exit=False)
+        settings = TracerProvider(resource=_resource(agent), shutdown_on_exit=False)  # reads the environment
         scope = InstrumentationScope(semconv.SCOPE, release, semconv.SCHEMA_URL)
         tracer = LightTracer(
             resource=settings.resource,
             scope=scope,
-            ids=ids,
             sampler=settings.sampler,
             finish=[processor.on_end for processor in self._processors],
             now=time.time_ns,
         )
-        return tracer, ids.plan
+        return tracer, tracer.plan
 
     def flush(self, timeout_s: float) -> bool:
         """Write out what waits; False if something was not taken in time."""
