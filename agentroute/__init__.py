@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentroute.adapters.functions import FunctionTool, tool
-    from agentroute.adapters.http_tools import http_tool
-    from agentroute.adapters.language_model import LiteLlm
-    from agentroute.adapters.mcp_tools import McpServers
-    from agentroute.adapters.model_step import llm_step
-    from agentroute.adapters.prices import Price, Prices
+    from agentroute.adapters.http.tools import http_tool
+    from agentroute.adapters.mcp.servers import McpServers
+    from agentroute.adapters.models.language_model import LiteLlm
+    from agentroute.adapters.models.model_step import llm_step
+    from agentroute.adapters.models.prices import Price, Prices
     from agentroute.agent import Agent
     from agentroute.attempt import Attempt, current
     from agentroute.errors import (
@@ -57,12 +57,12 @@ _WHERE = {
     "Health": "agentroute.routing.health",
     "InputError": "agentroute.errors",
     "JournalError": "agentroute.errors",
-    "LiteLlm": "agentroute.adapters.language_model",
-    "McpServers": "agentroute.adapters.mcp_tools",
+    "LiteLlm": "agentroute.adapters.models.language_model",
+    "McpServers": "agentroute.adapters.mcp.servers",
     "NoRouteError": "agentroute.errors",
     "Observer": "agentroute.ports",
-    "Price": "agentroute.adapters.prices",
-    "Prices": "agentroute.adapters.prices",
+    "Price": "agentroute.adapters.models.prices",
+    "Prices": "agentroute.adapters.models.prices",
     "Rates": "agentroute.graph.cost",
     "RoutePlan": "agentroute.run.plan",
     "RunResult": "agentroute.run.result",
@@ -70,8 +70,8 @@ _WHERE = {
     "UnknownRunError": "agentroute.errors",
     "current": "agentroute.attempt",
     "events": "agentroute.run.events",
-    "http_tool": "agentroute.adapters.http_tools",
-    "llm_step": "agentroute.adapters.model_step",
+    "http_tool": "agentroute.adapters.http.tools",
+    "llm_step": "agentroute.adapters.models.model_step",
     "tool": "agentroute.adapters.functions",
 }
 

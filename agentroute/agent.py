@@ -35,7 +35,7 @@ from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls, Services
 
 if TYPE_CHECKING:
-    from agentroute.adapters.mcp_tools import McpServers
+    from agentroute.adapters.mcp.servers import McpServers
 
 
 class Agent:
@@ -461,6 +461,6 @@ def _types(tools: Iterable[Tool], goals: Iterable[Goal]) -> dict[ArtifactId, Art
 
 
 def _litellm() -> LanguageModel:
-    from agentroute.adapters.language_model import LiteLlm  # seconds of import, only for those who ask a model
+    from agentroute.adapters.models.language_model import LiteLlm  # seconds of import, only for those who ask a model
 
     return LiteLlm()

@@ -17,7 +17,7 @@ from agentroute.ids import ArtifactId
 from agentroute.ports import Tool, Values
 
 if TYPE_CHECKING:
-    from agentroute.adapters.mcp_tools import McpServers
+    from agentroute.adapters.mcp.servers import McpServers
 
 
 class UnboundTool:
@@ -150,7 +150,7 @@ def _bind_one(entry: ToolEntry, given: Function | FunctionTool | Tool | None, mc
     if given is None:
         if entry.mcp is None or mcp is None:
             return UnboundTool(entry.spec)
-        from agentroute.adapters.mcp_tools import bind_spec
+        from agentroute.adapters.mcp.servers import bind_spec
 
         return bind_spec(mcp, entry.spec, entry.mcp.server, entry.mcp.tool, entry.mcp.arguments)
     if isinstance(given, FunctionTool) or not hasattr(given, "spec"):

@@ -39,7 +39,7 @@ def load_agent(target: str, *, mcp: Path | None = None) -> Agent:
 def _from_graph(target: str, mcp: Path | None) -> Agent:
     if mcp is None:
         return Agent.from_graph(target)
-    from agentroute.adapters.mcp_tools import McpServers  # only for those who use MCP
+    from agentroute.adapters.mcp.servers import McpServers  # only for those who use MCP
 
     servers = McpServers.from_file(mcp)
     for ignored in servers.ignored:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentroute import Agent, Budget, Goal
-from agentroute.adapters.mcp_tools import McpServers
+from agentroute.adapters.mcp.servers import McpServers
 from agentroute.adapters.telemetry.provider import default_store
 from graphs.repo_report.artifacts import Activity, Report, WrittenReport
 from graphs.repo_report.git_program import behind_by_git, churn_by_git, head_by_git, log_by_git, refs_by_git

@@ -10,7 +10,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from agentroute.adapters.mcp_tools import McpServers
+from agentroute.adapters.mcp.servers import McpServers
 from agentroute.ports import Tool
 from graphs.repo_report.artifacts import (
     MOST_COMMITS,

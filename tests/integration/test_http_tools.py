@@ -17,8 +17,8 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from agentroute.adapters.http_tools import HttpTool, Method, http_tool
-from agentroute.adapters.secret import Secret
+from agentroute.adapters.http.secret import Secret
+from agentroute.adapters.http.tools import HttpTool, Method, http_tool
 from agentroute.attempt import Attempt, serving
 from agentroute.errors import DefinitionError, FailureKind, ToolError
 from agentroute.graph.artifact import Artifact

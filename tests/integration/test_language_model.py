@@ -12,8 +12,8 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from agentroute.adapters.language_model import LiteLlm
-from agentroute.adapters.prices import Price, Prices
+from agentroute.adapters.models.language_model import LiteLlm
+from agentroute.adapters.models.prices import Price, Prices
 from agentroute.errors import AnswerLostError, ConfigurationError, ToolError
 from agentroute.ids import nanos
 from agentroute.ports import Completion
@@ -373,7 +373,7 @@ def watch(event, args):
     if event == "open" and str(args[0]).endswith(".env"):
         found.add(str(args[0]))
 sys.addaudithook(watch)
-from agentroute.adapters.language_model import LiteLlm
+from agentroute.adapters.models.language_model import LiteLlm
 assert "litellm" not in sys.modules
 anyio.run(LiteLlm().prepare)
 assert "litellm" in sys.modules

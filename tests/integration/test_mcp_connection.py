@@ -14,9 +14,9 @@ from typing import Any
 import anyio
 import pytest
 
-from agentroute.adapters.mcp_tool import McpTool
-from agentroute.adapters.mcp_tools import McpServers
-from agentroute.adapters.restart import Restart
+from agentroute.adapters.mcp.restart import Restart
+from agentroute.adapters.mcp.servers import McpServers
+from agentroute.adapters.mcp.tool import McpTool
 from agentroute.errors import ToolError
 from agentroute.graph.tool import Effect
 from agentroute.ids import ArtifactId

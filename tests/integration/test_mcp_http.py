@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from agentroute.adapters.mcp_tools import McpServers
-from agentroute.adapters.restart import Restart
+from agentroute.adapters.mcp.restart import Restart
+from agentroute.adapters.mcp.servers import McpServers
 from agentroute.errors import ToolError
 from agentroute.ids import ArtifactId
 from tests.integration.mcp_cases import failure, until, value

@@ -17,7 +17,7 @@ Start = Callable[[str], "subprocess.Popen[str]"]
 PROGRAM = """
 import sys, time
 import anyio
-from agentroute.adapters.mcp_tools import McpServers
+from agentroute.adapters.mcp.servers import McpServers
 
 servers = McpServers.from_file(sys.argv[1], log_folder=None)
 tool = servers.tool("tiny", "add", takes={"a": "a", "b": "b"})

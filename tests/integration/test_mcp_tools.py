@@ -10,8 +10,8 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from agentroute.adapters.mcp_tool import McpTool
-from agentroute.adapters.mcp_tools import McpServers
+from agentroute.adapters.mcp.servers import McpServers
+from agentroute.adapters.mcp.tool import McpTool
 from agentroute.errors import ConfigurationError, DefinitionError
 from agentroute.graph.artifact import Artifact, ArtifactType
 from agentroute.graph.tool import AtLeast, Effect, ToolSpec

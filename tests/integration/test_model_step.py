@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from agentroute import Agent, Budget, Goal, RunResult
-from agentroute.adapters.language_model import LiteLlm
-from agentroute.adapters.model_step import ModelStep, llm_step
-from agentroute.adapters.prices import Price, Prices
+from agentroute.adapters.models.language_model import LiteLlm
+from agentroute.adapters.models.model_step import ModelStep, llm_step
+from agentroute.adapters.models.prices import Price, Prices
 from agentroute.testing import ModelServer, Reply
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]

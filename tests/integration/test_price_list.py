@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agentroute.adapters.language_model import LiteLlm
-from agentroute.adapters.prices import Prices, Tokens, price_list
+from agentroute.adapters.models.language_model import LiteLlm
+from agentroute.adapters.models.prices import Prices, Tokens, price_list
 from agentroute.errors import ConfigurationError
 from agentroute.ids import NANOS_PER_USD
 

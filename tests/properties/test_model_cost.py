@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from agentroute.adapters.language_model import LiteLlm
-from agentroute.adapters.model_step import ModelStep, llm_step
-from agentroute.adapters.prices import Price, Prices, Tokens
+from agentroute.adapters.models.language_model import LiteLlm
+from agentroute.adapters.models.model_step import ModelStep, llm_step
+from agentroute.adapters.models.prices import Price, Prices, Tokens
 from agentroute.errors import ToolError
 from agentroute.graph.artifact import Artifact
 from agentroute.ids import ArtifactId

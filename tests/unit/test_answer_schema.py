@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AnyUrl, BaseModel, Field
 
-from agentroute.adapters.answer_schema import response_format
+from agentroute.adapters.models.answer_schema import response_format
 
 
 class Colour(Enum):

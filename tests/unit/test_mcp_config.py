@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentroute.adapters.json_positions import read_json
-from agentroute.adapters.mcp_config import LARGEST_FILE, HttpEndpoint, HttpEntry, McpConfig, StdioEntry, StdioLaunch
+from agentroute.adapters.mcp.config import LARGEST_FILE, HttpEndpoint, HttpEntry, McpConfig, StdioEntry, StdioLaunch
+from agentroute.adapters.mcp.json_positions import read_json
 from agentroute.errors import ConfigurationError, DefinitionError, DocumentError
 
 KNOWN_CLIENTS = """{

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from agentroute.adapters.language_model import AnswerLostError, LiteLlm
-from agentroute.adapters.model_step import ModelStep, llm_step
-from agentroute.adapters.prices import Price, Prices
+from agentroute.adapters.models.language_model import AnswerLostError, LiteLlm
+from agentroute.adapters.models.model_step import ModelStep, llm_step
+from agentroute.adapters.models.prices import Price, Prices
 from agentroute.attempt import Attempt, serving
 from agentroute.errors import ConfigurationError, DefinitionError, ToolError
 from agentroute.graph.artifact import Artifact

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from agentroute.adapters.language_model import LiteLlm
-from agentroute.adapters.prices import Price, Prices, Tokens
+from agentroute.adapters.models.language_model import LiteLlm
+from agentroute.adapters.models.prices import Price, Prices, Tokens
 from agentroute.errors import ConfigurationError, DefinitionError
 
 LISTED = Prices()
@@ -111,7 +111,7 @@ def test_a_price_can_be_zero_if_somebody_says_so() -> None:
 
 def test_reading_the_list_does_not_import_litellm() -> None:
     code = (
-        "import sys; from agentroute.adapters.prices import Prices; Prices().of('openai/gpt-5'); "
+        "import sys; from agentroute.adapters.models.prices import Prices; Prices().of('openai/gpt-5'); "
         "sys.exit('litellm' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -346,7 +346,6 @@ class RunSpans:
             return
         attributes |= {semconv.GOAL: event.goal, semconv.REASON: self._text(event.reason)}
         self._note(semconv.ROUTE_SPAN, event.at, attributes)
-        self._close_idle(keep=event.tools)
 
     def _wait(self, event: Waiting) -> None:
         """Begin a span that the next fact ends."""
@@ -445,9 +444,9 @@ class RunSpans:
             del self._steps[step.tool]
         step.end(outcome=outcome)
 
-    def _close_idle(self, keep: Sequence[ToolId] = ()) -> None:
-        """End steps that no attempt is under way for and that the route has left."""
-        for step in [step for step in self._steps.values() if not step.in_flight and step.tool not in keep]:
+    def _close_idle(self) -> None:
+        """End steps that no attempt is under way for: their failures have been answered."""
+        for step in [step for step in self._steps.values() if not step.in_flight]:
             self._close(step)
 
     def _close_all(self, at: int) -> None:

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import anyio
 from pydantic import BaseModel
 
-from agentroute.adapters.answer_schema import response_format
-from agentroute.adapters.prices import Price, Prices, Tokens
+from agentroute.adapters.models.answer_schema import response_format
+from agentroute.adapters.models.prices import Price, Prices, Tokens
 from agentroute.adapters.redaction import Redactor
 from agentroute.adapters.threads import run_in_thread
 from agentroute.errors import AnswerLostError, ConfigurationError, FailureKind, ToolError

@@ -16,12 +16,12 @@ from mcp import Client, MCPError
 from mcp_types import CONNECTION_CLOSED
 from pydantic import ValidationError
 
-from agentroute.adapters.mcp_answers import LONGEST_MESSAGE, Answer, read_answer
-from agentroute.adapters.mcp_config import HttpEndpoint, Launch
-from agentroute.adapters.mcp_errors import HttpAnswer, explain, http_mark
-from agentroute.adapters.mcp_listing import ListedTool, read_listing
-from agentroute.adapters.mcp_settings import Settings
-from agentroute.adapters.mcp_transport import Mode, log_path, open_client
+from agentroute.adapters.mcp.answers import LONGEST_MESSAGE, Answer, read_answer
+from agentroute.adapters.mcp.config import HttpEndpoint, Launch
+from agentroute.adapters.mcp.errors import HttpAnswer, explain, http_mark
+from agentroute.adapters.mcp.listing import ListedTool, read_listing
+from agentroute.adapters.mcp.settings import Settings
+from agentroute.adapters.mcp.transport import Mode, log_path, open_client
 from agentroute.errors import FailureKind, ToolError
 from agentroute.graph.tool import Effect
 from agentroute.guard.failures import classify

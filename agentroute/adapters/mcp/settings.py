@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentroute.adapters.restart import Restart
+from agentroute.adapters.mcp.restart import Restart
 
 
 @dataclass(frozen=True, slots=True)

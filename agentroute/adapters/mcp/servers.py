@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 import anyio
 import anyio.to_thread
 
-from agentroute.adapters.mcp_config import Launch, McpConfig
-from agentroute.adapters.mcp_hub import McpHub
-from agentroute.adapters.mcp_settings import Settings
-from agentroute.adapters.mcp_tool import McpTool
-from agentroute.adapters.restart import Restart
+from agentroute.adapters.mcp.config import Launch, McpConfig
+from agentroute.adapters.mcp.hub import McpHub
+from agentroute.adapters.mcp.restart import Restart
+from agentroute.adapters.mcp.settings import Settings
+from agentroute.adapters.mcp.tool import McpTool
 from agentroute.adapters.telemetry.provider import default_store
 from agentroute.adapters.wire_contract import ToolOptions, bind_contract, read_contract
 from agentroute.errors import DefinitionError, FailureKind
@@ -23,8 +23,8 @@ from agentroute.graph.tool import Effect, ToolSpec, artifacts_of
 from agentroute.ids import ArtifactId
 
 if TYPE_CHECKING:
-    from agentroute.adapters.mcp_answers import Answer
-    from agentroute.adapters.mcp_listing import ListedTool
+    from agentroute.adapters.mcp.answers import Answer
+    from agentroute.adapters.mcp.listing import ListedTool
 
 STARTUP_TIMEOUT_S = 30.0
 """Seconds that a server has, by default, from its start to its list of tools."""

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentroute.adapters.json_positions import Located, read_json
-from agentroute.adapters.json_positions import Path as JsonPath
-from agentroute.adapters.mcp_variables import Filler, Refuse
+from agentroute.adapters.mcp.json_positions import Located, read_json
+from agentroute.adapters.mcp.json_positions import Path as JsonPath
+from agentroute.adapters.mcp.variables import Filler, Refuse
 from agentroute.errors import ConfigurationError, DefinitionError, DocumentError
 from agentroute.graph.artifact import check_name
 

@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 from mcp_types import PARSE_ERROR
 
-from agentroute.adapters.mcp_answers import LARGEST_ANSWER
-from agentroute.adapters.mcp_errors import MARK
+from agentroute.adapters.mcp.answers import LARGEST_ANSWER
+from agentroute.adapters.mcp.errors import MARK
 
 LARGEST_ERROR = 64 * 1024
 """Bytes of an error's body that are looked at."""

@@ -17,17 +17,17 @@ import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from agentroute.adapters.mcp_config import Launch
-from agentroute.adapters.mcp_settings import Settings
+from agentroute.adapters.mcp.config import Launch
+from agentroute.adapters.mcp.settings import Settings
 from agentroute.errors import ToolError
 from agentroute.graph.tool import Effect
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from agentroute.adapters.mcp_answers import Answer
-    from agentroute.adapters.mcp_connection import McpConnection
-    from agentroute.adapters.mcp_listing import ListedTool
+    from agentroute.adapters.mcp.answers import Answer
+    from agentroute.adapters.mcp.connection import McpConnection
+    from agentroute.adapters.mcp.listing import ListedTool
 
 _Result = TypeVar("_Result")
 _Args = TypeVarTuple("_Args")
@@ -146,7 +146,7 @@ class _Connections:
             connection.close()
 
     def _connection(self, launch: Launch) -> "McpConnection":
-        from agentroute.adapters.mcp_connection import McpConnection  # imports `mcp`, which takes a second
+        from agentroute.adapters.mcp.connection import McpConnection  # imports `mcp`, which takes a second
 
         if launch.name not in self._open:
             if self.closing.is_set():

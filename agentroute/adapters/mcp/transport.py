@@ -17,9 +17,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import Implementation
 
-from agentroute.adapters.mcp_answers import LARGEST_ANSWER
-from agentroute.adapters.mcp_config import HttpEndpoint, Launch, StdioLaunch
-from agentroute.adapters.mcp_http import ContainedClient
+from agentroute.adapters.mcp.answers import LARGEST_ANSWER
+from agentroute.adapters.mcp.config import HttpEndpoint, Launch, StdioLaunch
+from agentroute.adapters.mcp.http import ContainedClient
 
 if TYPE_CHECKING:
     from mcp.client._transport import ReadStream, TransportStreams

@@ -11,7 +11,7 @@ from pydantic import BaseModel, PydanticUserError, RootModel, TypeAdapter, Valid
 from pydantic_core import PydanticSerializationError
 
 from agentroute.adapters.functions import FunctionGuard
-from agentroute.adapters.language_model import LiteLlm, byte_length
+from agentroute.adapters.models.language_model import LiteLlm, byte_length
 from agentroute.adapters.signature import read_signature
 from agentroute.attempt import current
 from agentroute.errors import AnswerLostError, ConfigurationError, DefinitionError, ToolError

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentroute.adapters.mcp_answers import tool_failed, value_of
+from agentroute.adapters.mcp.answers import tool_failed, value_of
 from agentroute.adapters.wire_contract import WireContract
 from agentroute.errors import FailureKind
 from agentroute.graph.artifact import ArtifactType
@@ -13,8 +13,8 @@ from agentroute.ids import ArtifactId
 from agentroute.ports import Guard, Tool, ToolSource, Values
 
 if TYPE_CHECKING:
-    from agentroute.adapters.mcp_answers import Answer
-    from agentroute.adapters.mcp_listing import ListedTool
+    from agentroute.adapters.mcp.answers import Answer
+    from agentroute.adapters.mcp.listing import ListedTool
 
 
 class McpSource(ToolSource, Protocol):

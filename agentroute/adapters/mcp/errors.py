@@ -6,7 +6,7 @@ from typing import Any, cast
 from mcp import MCPError
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 
-from agentroute.adapters.mcp_answers import LONGEST_MESSAGE
+from agentroute.adapters.mcp.answers import LONGEST_MESSAGE
 from agentroute.errors import ToolError
 from agentroute.graph.tool import Effect
 from agentroute.guard.failures import classify

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic_core import to_json, to_jsonable_python
 
-from agentroute.adapters.secret import Secret
-from agentroute.adapters.url_template import UrlTemplate, with_query
+from agentroute.adapters.http.secret import Secret
+from agentroute.adapters.http.url_template import UrlTemplate, with_query
 from agentroute.adapters.wire_contract import WireContract
 from agentroute.attempt import current
 from agentroute.errors import AgentrouteError, DefinitionError

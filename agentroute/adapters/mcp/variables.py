@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn, TypeAlias, cast
 
-from agentroute.adapters.json_positions import Path
+from agentroute.adapters.mcp.json_positions import Path
 from agentroute.adapters.redaction import looks_secret
 
 Refuse: TypeAlias = Callable[[Path, str], NoReturn]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
-from agentroute.adapters.http_request import Endpoint, Method, Outgoing
-from agentroute.adapters.secret import Secret
-from agentroute.adapters.url_template import UrlTemplate
+from agentroute.adapters.http.request import Endpoint, Method, Outgoing
+from agentroute.adapters.http.secret import Secret
+from agentroute.adapters.http.url_template import UrlTemplate
 from agentroute.adapters.wire_contract import ToolOptions, WireContract, read_contract
 from agentroute.errors import DefinitionError
 from agentroute.graph.artifact import ArtifactType
@@ -89,8 +89,8 @@ class HttpTool:
             httpx.HTTPStatusError: The server answered with a status from 400 up.
             httpx.TransportError: The connection failed.
         """
-        from agentroute.adapters.http_answer import read_value, redirected, refusal
-        from agentroute.adapters.http_client import read_body, read_complaint
+        from agentroute.adapters.http.answer import read_value, redirected, refusal
+        from agentroute.adapters.http.client import read_body, read_complaint
 
         response = await self._send(self.endpoint.request(inputs))
         try:
@@ -108,7 +108,7 @@ class HttpTool:
         return self.contract.outputs(read_value(body, response, self.contract.result_type, self.parse))
 
     async def _send(self, outgoing: Outgoing) -> "httpx.Response":
-        from agentroute.adapters.http_client import shared_clients, time_limits
+        from agentroute.adapters.http.client import shared_clients, time_limits
 
         clients = await shared_clients()
         client = clients.fresh if self.spec.effect == "once" else clients.kept

@@ -1,0 +1,1 @@
+"""Language models: one structured call, priced before it is made; and model steps as tools."""
