@@ -77,7 +77,8 @@ class Bench:
             seen=self.injector.seen,
             world=self.world,
         )
-        assert check_run(case) == [], "\n".join(str(record.event) for record in records)
+        violations = "\n".join(map(str, check_run(case)))
+        assert not violations, "\n".join([violations, *(str(record.event) for record in records)])
         return Experiment(result, records, self.injector, self.agent)
 
 

@@ -131,6 +131,8 @@ class HealthBoard:
         """Note that a call begins."""
         self.latest = now
         standings = self._standings(tool)
+        if any(standing.breaker.opened_at is not None for standing in standings):
+            self.version += 1  # the one probe is taken: for everybody else the tool is out again
         return Ticket(tool, standings, tuple([standing.breaker.begin(now) for standing in standings]))
 
     def succeed(self, ticket: Ticket, now: float) -> None:
@@ -165,6 +167,7 @@ class HealthBoard:
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
+            self.version += standing.breaker.probe_out
             standing.breaker.forget(generation)
 
     def still_admits(self, ticket: Ticket) -> bool:

@@ -61,6 +61,7 @@ class Navigator:
         self._schedule = Schedule()
         self._unwanted: tuple[AttemptId, ...] = ()
         self._weights: dict[ToolId, NanoUsd] = {}  # of the route's tools, when it was made
+        self._seen: int | None = None  # version of the health board that the latest route was computed with
         self._version: int | None = None  # of the health board, when the route was made; None: make a new one
 
     # ---------------------------------------------------------------- the decision
@@ -145,7 +146,7 @@ class Navigator:
             for artifact in artifacts_of(needs):
                 if artifact not in self._state.artifacts:
                     self._schedule.waiting.setdefault(artifact, []).append(tool)
-        self._version = self._outlook.board.version
+        self._version = self._seen  # by the time a route is adopted, health may have moved on
         self._weights = {tool: self._outlook.weight(self._graph.tools[tool], now) for tool in tools}
 
     def _arrived(self, artifacts: Iterable[ArtifactId]) -> None:
@@ -161,6 +162,7 @@ class Navigator:
     def _navigate(self, goal: GoalId, now: float) -> Decision | None:
         """Choose a route under current weights; None when the one there is still holds and the run can proceed."""
         state = self._state
+        self._seen = self._outlook.board.version
         route = self._outlook.route_to(goal, now)
         if route is None:
             return Wait() if state.in_flight else self._ask(goal, now)

@@ -201,6 +201,7 @@ class RunState:
                 self.rechecks[event.attempt] = doubt
             return
         self.effects[event.attempt] = event
+        self._forget_rechecks(event.tool)
         if again is None or not all(artifact in self.artifacts for artifact in event.outputs):
             self.unanswered.pop(event.attempt, None)
             self.closed.pop(event.tool, None)
@@ -228,7 +229,7 @@ class RunState:
         self.not_before.pop(by, None)
 
     def _forget_rechecks(self, tool: ToolId) -> None:
-        """A later attempt of the same tool had the same key, so what would be found is its own effect."""
+        """Every attempt of a tool in a run has the same key, so what would be found is the effect that is known."""
         for attempt in [a for a, failure in self.rechecks.items() if failure.tool == tool]:
             del self.rechecks[attempt]
 

@@ -48,6 +48,7 @@ class Runner:
         self._crash: Exception | None = None
         self._wake = anyio.Event()
         self._recording = anyio.Lock(fast_acquire=True)
+        self._facts = 0  # recorded by this runner
 
     async def drive(self) -> None:
         """Run to the end.
@@ -64,19 +65,21 @@ class Runner:
     async def _go_on(self, flights: TaskGroup) -> None:  # noqa: C901  # one case per decision, on one screen
         """Every turn of this loop does the one thing that follows from all facts so far."""
         while True:
+            facts = self._facts
             match self._navigator.decide(self.now()):
                 case Call() as call:
                     await self._start(call)
                 case Wait(until):
                     await self._wait(flights, until)
                 case Record(event):
-                    await self.record(event)
+                    await self._conclude(event, facts)
                 case Abandon(attempts):
                     await self._abandon(flights, attempts)
                 case Ask(menu, reason):
                     if not await self._ask(menu, reason):
                         return
                 case Finish(outcome, reason, left_behind):
+                    await self._catch_up()
                     await self.record(RunFinished(self.now(), outcome, self.state.goal, reason, left_behind))
                     return
 
@@ -90,11 +93,21 @@ class Runner:
         One at a time: the journal has the facts in the order in which the state took them in.
         """
         async with self._recording:
-            await self._services.journal.append(self.run_id, event)
-            self.state.apply(event)
-            self._navigator.note(event)
-            for observer in self._services.observers:
-                observer.observe(self.run_id, event)
+            await self._take_in(event)
+
+    async def _conclude(self, event: Event, facts: int) -> None:
+        """Record what followed from the first so many facts; if there are more by now, it may not follow any longer."""
+        async with self._recording:
+            if self._facts == facts:
+                await self._take_in(event)
+
+    async def _take_in(self, event: Event) -> None:
+        await self._services.journal.append(self.run_id, event)
+        self._facts += 1
+        self.state.apply(event)
+        self._navigator.note(event)
+        for observer in self._services.observers:
+            observer.observe(self.run_id, event)
 
     async def cancel(self) -> None:
         """Record that the run was cut off; effects nobody could look into are named."""
@@ -117,6 +130,7 @@ class Runner:
         """Let the attempts run until one ends, or until it is time to look again."""
         if until is None and len(self._boarding) == len(self.state.in_flight) == 1:
             await self._executor.fly(self._boarding.pop())  # nothing to overlap with, so no task is needed
+            await self._catch_up()
             return
         self._take_off(flights)
         now = self.now()

@@ -1,7 +1,6 @@
 """The loop: what runs when, what is kept, what is let go, and when it is over."""
 
 import math
-from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
@@ -27,7 +26,16 @@ from agentroute.run.events import (
     RunFinished,
     Waiting,
 )
-from agentroute.testing.fakes import After, FakeGuard, ScriptedTools, World, YieldingJournal, fake_tool, fake_verifier
+from agentroute.testing.fakes import (
+    After,
+    FakeGuard,
+    ScriptedTools,
+    World,
+    YieldingJournal,
+    fake_compensator,
+    fake_tool,
+    fake_verifier,
+)
 from agentroute.testing.faults import Fault
 from agentroute.testing.virtual_time import VirtualClock, run_virtual
 from tests.laboratory import bench, experiment, in_virtual_time
@@ -261,7 +269,7 @@ def test_a_sibling_that_changes_something_is_waited_for_and_undone() -> None:
     books = fake_tool("books", ["start"], ["a"], world=world, effect="once", seconds=5.0, compensate="undo")
     tools = [
         books,
-        fake_compensator_for(books),
+        fake_compensator(books),
         fake_tool("fails", ["start"], ["b"], world=world),
         fake_tool("join", ["a", "b"], ["c"], world=world),
         fake_tool("otherwise", ["start"], ["c"], world=world, usd=1.0),
@@ -269,13 +277,6 @@ def test_a_sibling_that_changes_something_is_waited_for_and_undone() -> None:
     done = experiment(tools, {"all": ["c"]}, faults=[Fault(type="error", status=404, target="fails")], world=world)
     assert done.result.outcome == "succeeded"
     assert [row.undone_at is not None for row in world.rows] == [True]
-
-
-def fake_compensator_for(tool: Tool) -> Tool:
-    from agentroute.testing.fakes import FakeTool, fake_compensator
-
-    assert isinstance(tool, FakeTool)
-    return fake_compensator(tool)
 
 
 # -------------------------------------------------------------------- waiting
@@ -323,14 +324,14 @@ async def test_what_one_run_learns_the_others_route_around() -> None:
 @in_virtual_time
 async def test_a_tool_that_recovers_is_found_again_by_one_probe() -> None:
     tools = [fake_tool("cheap", ["start"], ["a"], seconds=1.0), fake_tool("dear", ["start"], ["a"], usd=0.001)]
-    tried = bench(tools, {"all": ["a"]}, faults=[Fault(type="down", target="cheap", until_s=10.0)], max_concurrency=9)
-    for index in range(4):
-        await tried.run(f"before-{index}")
-    await anyio.sleep(400.0)  # the failures have been forgotten by then, and the breaker is half-open
+    faults = [Fault(type="down", target="cheap", until_s=10.0)]
+    tried = bench(tools, {"all": ["a"]}, faults=faults, health=Health(trip_after=1))
+    await tried.run("before")
+    await anyio.sleep(4000.0)  # the failure has been forgotten by then, and the breaker is half-open
     async with anyio.create_task_group() as runs:
         for index in range(5):
             runs.start_soon(tried.run, f"after-{index}")
-    probes = [call for call in tried.injector.seen if call.tool == "cheap" and call.at > 400]
+    probes = [call for call in tried.injector.seen if call.tool == "cheap" and call.at > 4000]
     assert len(probes) == 1
 
 
@@ -433,7 +434,7 @@ class Failing(YieldingJournal):
         await super().append(run, event)
 
 
-@pytest.mark.parametrize("at", range(14))
+@pytest.mark.parametrize("at", range(13))
 def test_a_journal_that_cannot_be_written_stops_the_run_and_says_so(at: int) -> None:
     world = World()
     tools = [
@@ -481,5 +482,3 @@ def test_the_last_word_is_the_last_event() -> None:
     assert len(done.of(RunFinished)) == 1
     assert len(done.of(AttemptSucceeded)) == 1
 
-
-Main = Callable[[], Awaitable[None]]

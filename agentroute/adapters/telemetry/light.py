@@ -42,6 +42,12 @@ _PLAIN: Final = frozenset({str, int, float, bool})
 class LightSpan(ReadableSpan, Span):
     """A span that hands itself over when it ends."""
 
+    # What most spans never change stands here, so that making one is short.
+    _events: Sequence[Event] = ()
+    _status: Status = _UNSET
+    _end_time: int | None = None
+    _instrumentation_info: None = None
+
     def __init__(
         self,
         origin: "LightTracer",
@@ -61,14 +67,10 @@ class LightSpan(ReadableSpan, Span):
         self._kind = kind
         self._attributes = attributes
         self._links = links
-        self._events: list[Event] = []
-        self._status = _UNSET
         self._start_time = start_time
-        self._end_time = None
         self._origin = origin
         self._resource = origin.resource
         self._instrumentation_scope = origin.scope
-        self._instrumentation_info = None
 
     def get_span_context(self) -> SpanContext:
         """Ids of the span."""
@@ -118,7 +120,7 @@ class LightSpan(ReadableSpan, Span):
         """Write down a moment; nothing of ours does, a tool may."""
         if self._end_time is None and len(self._events) < MOST:
             at = self._origin.now() if timestamp is None else timestamp
-            self._events.append(Event(name, _cleaned(attributes), at))
+            self._events = [*self._events, Event(name, _cleaned(attributes), at)]
 
     def record_exception(
         self,
