@@ -15,6 +15,7 @@ import click
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from agentroute.adapters.logs import configure_structlog
 from agentroute.agent import Agent
 from agentroute.cli.progress import Progress
 from agentroute.cli.target import load_agent
@@ -39,6 +40,7 @@ def prepare(
     target: str, *, mcp: Path | None, escalate: str | None, seed: int | None, faults: tuple[str, ...], quiet: bool
 ) -> Agent:
     """Load the agent and put it into the surroundings that the options ask for."""
+    configure_structlog()  # a tool that logs must not write between our results
     return load_agent(target, mcp=mcp).with_options(
         escalate=escalate,
         seed=seed,

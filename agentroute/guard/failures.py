@@ -16,8 +16,11 @@ from pydantic import ValidationError
 from agentroute.errors import ConfigurationError, FailureKind, ToolError
 from agentroute.graph.tool import Effect
 
+LONGEST_TEXT = 20_000
+"""Characters of an exception's text that are looked at."""
+
 LONGEST_MESSAGE = 500
-"""Characters of an exception's text that are kept."""
+"""Characters of it that are recorded, once secrets are masked: a cut through a secret could hide it from the mask."""
 
 NOT_SENT = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "NewConnectionError", "ConnectTimeoutError", "ProxyError"}
@@ -37,7 +40,7 @@ class Failure:
     Attributes:
         kind: What is known about it.
         error: Name of the exception's type.
-        message: What it said, cut to `LONGEST_MESSAGE` characters (not yet redacted).
+        message: What it said, in one line, neither redacted nor cut to `LONGEST_MESSAGE` yet.
         retry_after_s: Seconds the provider asked to wait, if it did.
     """
 
@@ -72,7 +75,7 @@ def classify(error: BaseException, *, wall: float = 0.0) -> Failure:
     """
     error = _innermost(error)
     kind, retry_after_s = _kind(error, wall)
-    text = " ".join(str(error).split())[:LONGEST_MESSAGE]
+    text = " ".join(str(error)[:LONGEST_TEXT].split())
     return Failure(kind, type(error).__name__, text or type(error).__name__, retry_after_s)
 
 

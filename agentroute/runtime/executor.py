@@ -12,7 +12,7 @@ from agentroute.errors import FailureKind, ToolError
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.budget import Reservation
 from agentroute.guard.effects import idempotency_key
-from agentroute.guard.failures import Failure, classify
+from agentroute.guard.failures import LONGEST_MESSAGE, Failure, classify
 from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId
 from agentroute.ports import Observer, Tool, Values
 from agentroute.routing.health import Ticket
@@ -222,7 +222,7 @@ class Executor:
             tool=spec.name,
             kind=known.kind,
             error=failure.error,
-            message=services.redact(failure.message),
+            message=services.redact(failure.message)[:LONGEST_MESSAGE],
             spent=flight.settle(attempt, CHARGED[failure.kind]),
             in_doubt=flight.call.role == "step" and failure.in_doubt(spec.effect),
             retry_after_s=failure.retry_after_s,
