@@ -110,9 +110,10 @@ def split(result: object, produces: Sequence[ArtifactId]) -> Values:
     Raises:
         ToolError: It is no tuple of that many, which breaks the contract.
     """
+    kind = type(result).__name__
     values = cast("tuple[Any, ...]", result) if isinstance(result, tuple) else ()
     if len(values) != len(produces):
-        raise ToolError(f"returned {type(result).__name__}, not a tuple of {len(produces)}", kind="contract")
+        raise ToolError(f"returned {kind}, not a tuple of {len(produces)}", kind="contract")
     return dict(zip(produces, values, strict=True))
 
 

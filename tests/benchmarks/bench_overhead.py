@@ -1,7 +1,7 @@
 """What a step costs beside the work itself: CPU microseconds per no-op step, against peers, in one interleaved run.
 
-``python tests/benchmarks/bench_overhead.py [--rounds 5]`` starts one child process per system and round, in turn, so that
-a machine whose speed drifts treats all alike. Each child warms up, then measures CPU time (not wall time) of linear
+``python tests/benchmarks/bench_overhead.py [--rounds 5]`` starts one child process per system and round, in turn, so
+that a machine whose speed drifts treats all alike. Each child warms up, then measures CPU time (not wall time) of linear
 flows of 20 async steps that do nothing, of a fan-out to 100 such steps and a join, and of 1,000 runs at once.
 """
 
@@ -14,12 +14,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-STEPS, WIDTH, MANY = 20, 100, 1_000
+from peers import STEPS, WIDTH, Flow, burr, langgraph
 
-Flow = Callable[[], Awaitable[object]]
+MANY = 1_000
 
 
 # ------------------------------------------------------------------ the systems
@@ -46,7 +46,7 @@ def anyio_floor() -> tuple[Flow, Flow]:
     import anyio
 
     async def step() -> None:
-        with anyio.fail_after(30):
+        with anyio.fail_after(30):  # noqa: ASYNC100  # a step that does nothing is what is measured
             pass
 
     async def linear() -> None:
@@ -99,66 +99,6 @@ def agentroute() -> tuple[Flow, Flow]:
         assert result.outcome == "succeeded", result.reason
 
     return linear, fan_out
-
-
-def langgraph() -> tuple[Flow, Flow]:
-    """A compiled StateGraph without a checkpointer."""
-    import operator
-    from typing import Annotated, TypedDict
-
-    from langgraph.graph import END, START, StateGraph
-
-    class State(TypedDict):
-        value: Annotated[int, operator.add]
-
-    async def step(state: State) -> dict[str, int]:
-        del state
-        return {"value": 1}
-
-    def build(parallel: bool) -> Any:
-        graph = StateGraph(State)
-        names = [f"n{i}" for i in range(WIDTH if parallel else STEPS)]
-        for name in names:
-            graph.add_node(name, step)
-        if parallel:
-            graph.add_node("join", step)
-            for name in names:
-                graph.add_edge(START, name)
-            graph.add_edge(names, "join")
-            graph.add_edge("join", END)
-        else:
-            for before, after in zip([START, *names], [*names, END], strict=True):
-                graph.add_edge(before, after)
-        return graph.compile()
-
-    chain, fan = build(parallel=False), build(parallel=True)
-    return (lambda: chain.ainvoke({"value": 0}, {"recursion_limit": 200})), (lambda: fan.ainvoke({"value": 0}))
-
-
-def burr() -> tuple[Flow, None]:
-    """A linear application of async actions; it has no fan-out within one application that compares."""
-    from burr.core import ApplicationBuilder, State, action, expr
-
-    @action(reads=["n"], writes=["n"])
-    async def step(state: State) -> State:
-        return state.update(n=state["n"] + 1)
-
-    @action(reads=["n"], writes=[])
-    async def end(state: State) -> State:
-        return state
-
-    async def linear() -> None:
-        application = (
-            ApplicationBuilder()
-            .with_actions(step=step, end=end)
-            .with_transitions(("step", "step", expr(f"n < {STEPS}")), ("step", "end"))
-            .with_state(n=0)
-            .with_entrypoint("step")
-            .build()
-        )
-        await application.arun(halt_after=["end"])
-
-    return linear, None
 
 
 SYSTEMS: dict[str, Callable[[], tuple[Flow, Flow | None]]] = {

@@ -3,7 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+from agentroute.ids import ArtifactId
 from agentroute.run.events import (
     AttemptAbandoned,
     AttemptFailed,
@@ -37,7 +39,7 @@ class _Walk:
         self.account = account
         self.route: tuple[str, ...] = ()
         self.closed: set[str] = set()
-        self.there: set[str] = set()
+        self.there: dict[ArtifactId, Any] = {}
         self.tries: Counter[str] = Counter()
 
     def turn(self, event: Event) -> Found:
@@ -53,15 +55,15 @@ class _Walk:
     def _note(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self.there = set(map(str, event.inputs))
+                self.there = dict(event.inputs)
             case GuardClosed() | AttemptFailed(kind="permanent" | "contract"):
                 self.closed.add(event.tool)
             case AttemptSucceeded() if role(self.account, event.attempt) == "step":
-                self.there |= set(map(str, event.outputs))
+                self.there.update(event.outputs)
             case AttemptAbandoned() if role(self.account, event.attempt) == "step":
                 self.tries[event.tool] -= 1  # says nothing about the tool, so it does not count
             case Verified(happened=True):
-                self.there |= set(map(str, event.outputs))
+                self.there.update(event.outputs)
                 self.closed.discard(event.tool)
             case _:
                 pass
@@ -79,12 +81,21 @@ class _Walk:
             yield 8, f"{name} is number {self.tries[event.tool]}, more than {self.account.case.health.max_attempts}"
         if event.number != self.tries[event.tool]:
             yield 8, f"{name} is numbered {event.number}, but is number {self.tries[event.tool]}"
+        if self._forbidden(event.tool):
+            yield 8, f"{name}: its guard does not allow it"
         if (spec.effect == "read") != (not event.key):
             yield 4, f"{name} ({spec.effect}) carries the key {event.key!r}"
 
+    def _forbidden(self, tool: str) -> bool:
+        """Whether the tool's guard, if it can be asked already, says no."""
+        guard = self.account.case.guards.get(tool)
+        if guard is None or not all(artifact in self.there for artifact in guard.reads):
+            return False
+        return not guard.allows({artifact: self.there[artifact] for artifact in guard.reads})
+
     def _route_is_walkable(self, at: float, tools: Sequence[str]) -> Found:
         self.route = tuple(map(str, tools))
-        there = set(self.there)
+        there = set(map(str, self.there))
         for tool in self.route:
             spec = next((spec for name, spec in self.account.case.graph.routable.items() if name == tool), None)
             if spec is None or tool in self.closed:

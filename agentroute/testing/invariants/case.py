@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from agentroute.graph.tool import Guard
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.ports import Record
 from agentroute.routing.health import Health
@@ -81,6 +82,7 @@ class Case:
         run: Its id.
         graph: Contracts of the tools and goals.
         records: Its journal.
+        guards: Conditions of tools (``when=``), by name.
         result: What it told its caller; None if it was cut off and told nobody.
         health: Settings of the agent.
         budget_usd: The limit that was set, in USD.
@@ -96,6 +98,7 @@ class Case:
     run: str
     graph: ToolGraph
     records: Sequence[Record]
+    guards: Mapping[str, Guard] = field(default_factory=dict[str, Guard])
     result: Result | None = None
     health: Health = field(default_factory=Health)
     budget_usd: float | None = None
