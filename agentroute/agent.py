@@ -2,7 +2,8 @@
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
@@ -219,13 +220,16 @@ class Agent:
         asked = self._names.goal(goal)
         at_hand = self._names.inputs(values, inputs or {})
         self._check_reachable(asked, frozenset(at_hand))
-        run = await self._new_run_id(run_id)
-        runner = Runner(services, run, RunState(), origin=services.clock.now())
-        budget = services.budget
-        started = RunStarted(
-            0.0, self.name, asked, at_hand, services.clock.wall(), budget.money, budget.deadline_s, budget.llm_calls
-        )
-        return await self._drive(runner, [started])
+        run = self._new_run_id(run_id)
+        with self._driving(run):
+            if run_id is not None:
+                await self._check_unused(run)
+            runner = Runner(services, run, RunState(), origin=services.clock.now())
+            limits = services.budget
+            started = RunStarted(
+                0.0, self.name, asked, at_hand, services.clock.wall(), limits.money, limits.deadline_s, limits.llm_calls
+            )
+            return await self._drive(runner, [started])
 
     async def resume(self, run_id: str, answer: str | None = None) -> RunResult:
         """Take a suspended run up again with a person's answer.
@@ -239,10 +243,7 @@ class Agent:
             InputError: The run waits for no answer, or this one is not on its menu.
         """
         services, run = self._services, RunId(run_id)
-        if run in self._active:
-            raise InputError(f"run {run_id!r} is being driven already")
-        self._active.add(run)
-        try:
+        with self._driving(run):
             records = await services.journal.read(run)
             state = fold(record.event for record in records)
             chosen = _answer(run, state, answer)
@@ -250,6 +251,19 @@ class Agent:
             last = records[-1].event.at  # the clock of a run stands still while it waits for a person
             runner = Runner(services, run, state, origin=services.clock.now() - last)
             return await self._drive(runner, [Resumed(last, services.clock.wall()), replace(chosen, at=last)])
+
+    @contextmanager
+    def _driving(self, run: RunId) -> Generator[None]:
+        """Keep everybody else from driving the same run.
+
+        Raises:
+            InputError: Somebody does already.
+        """
+        if run in self._active:
+            raise InputError(f"run {run!r} is being driven already")
+        self._active.add(run)
+        try:
+            yield
         finally:
             self._active.discard(run)
 
@@ -405,16 +419,19 @@ class Agent:
                 "Pass Agent.from_graph(path, tools={...}), or an MCP configuration for tools that name a server."
             )
 
-    async def _new_run_id(self, given: str | None) -> RunId:
+    def _new_run_id(self, given: str | None) -> RunId:
         if given is None:
             return RunId(f"{self._services.random.getrandbits(96):024x}")
         if not given or len(given) > 64 or not all(c.isalnum() or c == "-" for c in given) or not given.isascii():
             raise InputError(f"run id {given!r} must be 1 to 64 letters, digits and dashes")
+        return RunId(given)
+
+    async def _check_unused(self, run: RunId) -> None:
         try:
-            await self._services.journal.read(RunId(given))
+            await self._services.journal.read(run)
         except UnknownRunError:
-            return RunId(given)
-        raise InputError(f"there is a run {given!r} already; leave run_id out, and one is made up")
+            return
+        raise InputError(f"there is a run {run!r} already; leave run_id out, and one is made up")
 
 
 def _answer(run: RunId, state: RunState, answer: str | None) -> Chosen:

@@ -69,6 +69,7 @@ class Bench:
             run=result.run_id,
             graph=self.agent.graph,
             records=records,
+            guards={name: tool.when for name, tool in self.agent._services.tools.items() if tool.when is not None},
             result=result,
             health=self.options.get("health") or Health(),
             budget_usd=self.options["budget"].usd,

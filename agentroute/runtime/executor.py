@@ -61,7 +61,16 @@ class Executor:
         late: Callable[[Event], None],
         now: Callable[[], float],
     ) -> None:
-        """Bind the run; `now` gives seconds since its start, `late` takes facts that arrive after the fact."""
+        """Bind the run.
+
+        Args:
+            services: What the agent's runs share.
+            run_id: The run.
+            outlook: What it sees of its tools.
+            record: Records a fact; never cut off by cancellation.
+            late: Takes facts about calls that had been given up.
+            now: Seconds since the start of the run.
+        """
         self._services = services
         self._run_id = run_id
         self._outlook = outlook
@@ -121,12 +130,10 @@ class Executor:
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._record(self._cut_off(flight, attempt))
+            await self._record(self._cut_off(flight, attempt))
             raise
-        with anyio.CancelScope(shield=True):  # once a call has ended, nothing may take its outcome away
-            for event in ending:
-                await self._record(event)
+        for event in ending:
+            await self._record(event)
 
     async def _turn_came(self, flight: "Flight") -> bool:
         """Wait for a turn among the calls of all runs; False if the attempt was given up before it was made."""
@@ -138,20 +145,20 @@ class Executor:
             with anyio.move_on_after(None if end is None else max(0.0, end - self._now())) as waiting:
                 await slots.acquire()
             if waiting.cancelled_caught:
-                await self._give_up(flight, "no turn before the deadline")
+                await self.give_up(flight, "no turn before the deadline")
                 return False
             if not self._services.board.still_admits(flight.ticket):
                 slots.release()
-                await self._give_up(flight, "the tool was closed before its turn came")
+                await self.give_up(flight, "the tool was closed before its turn came")
                 return False
         return True
 
-    async def _give_up(self, flight: "Flight", reason: str) -> None:
+    async def give_up(self, flight: "Flight", reason: str) -> None:
+        """Record that an attempt was not made after all, and give back what was claimed for it."""
         self._services.board.forget(flight.ticket)
         flight.reservation.release()
-        with anyio.CancelScope(shield=True):
-            started = flight.started
-            await self._record(AttemptAbandoned(self._now(), started.attempt, started.tool, NanoUsd(0), reason))
+        started = flight.started
+        await self._record(AttemptAbandoned(self._now(), started.attempt, started.tool, NanoUsd(0), reason))
 
     # ---------------------------------------------------------------- the call
 

@@ -90,16 +90,19 @@ class Runner:
     async def record(self, event: Event) -> None:
         """Append a fact to the journal, then let everybody see it. What is not recorded has not happened.
 
-        One at a time: the journal has the facts in the order in which the state took them in.
+        One at a time: the journal has the facts in the order in which the state took them in. And whole or not at
+        all: nothing cuts in between writing a fact down and believing it.
         """
-        async with self._recording:
-            await self._take_in(event)
+        with anyio.CancelScope(shield=True):
+            async with self._recording:
+                await self._take_in(event)
 
     async def _conclude(self, event: Event, facts: int) -> None:
         """Record what followed from the first so many facts; if there are more by now, it may not follow any longer."""
-        async with self._recording:
-            if self._facts == facts:
-                await self._take_in(event)
+        with anyio.CancelScope(shield=True):
+            async with self._recording:
+                if self._facts == facts:
+                    await self._take_in(event)
 
     async def _take_in(self, event: Event) -> None:
         await self._services.journal.append(self.run_id, event)
@@ -111,6 +114,8 @@ class Runner:
 
     async def cancel(self) -> None:
         """Record that the run was cut off; effects nobody could look into are named."""
+        while self._boarding:
+            await self._executor.give_up(self._boarding.pop(), "cancelled before it began")
         if self.state.finished is None:
             doubts = tuple(failure.tool for failure in self.state.doubts.values())
             effects = tuple(effect.tool for effect in self.state.effects.values())

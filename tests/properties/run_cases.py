@@ -50,9 +50,13 @@ class ToolDraw:
     honours_key: bool = False
     guard: tuple[str, bool] | None = None
 
+    @property
+    def when(self) -> FakeGuard | None:
+        """Its guard."""
+        return None if self.guard is None else FakeGuard((ArtifactId(self.guard[0]),), self.guard[1])
+
     def build(self, world: World) -> list[Tool]:
         """Make the tool, and those that look after it."""
-        guard = None if self.guard is None else FakeGuard((ArtifactId(self.guard[0]),), self.guard[1])
         made = fake_tool(
             self.name,
             [AtLeast(need[0], need[1]) if isinstance(need, tuple) else need for need in self.needs],
@@ -69,7 +73,7 @@ class ToolDraw:
             verify=f"{self.name}-verify" if self.verify else None,
             compensate=f"{self.name}-undo" if self.compensate else None,
             honours_key=self.honours_key,
-            when=guard,
+            when=self.when,
         )
         return [made, *_remedies(made)]
 
@@ -122,6 +126,7 @@ class Played:
             run=run,
             graph=self.graph,
             records=self.journals[run],
+            guards={draw.name: draw.when for draw in scenario.tools if draw.when is not None},
             result=self.results.get(run),
             health=scenario.health,
             budget_usd=scenario.budget_usd,
@@ -238,7 +243,7 @@ def tool_draws(draw: st.DrawFn, name: str, earlier: Sequence[str], makes: tuple[
         verify=effect == "once" and draw(st.booleans()),
         compensate=effect != "read" and draw(st.booleans()),
         honours_key=effect == "once" and draw(st.booleans()),
-        guard=draw(st.sampled_from((None, None, None, None, None, (earlier[-1], True), (earlier[0], False)))),
+        guard=draw(st.sampled_from((None, None, None, None, None, (earlier[-1], True), (earlier[-1], False)))),
     )
 
 

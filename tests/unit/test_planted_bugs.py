@@ -118,16 +118,16 @@ def dropping(*kinds: type[Event]) -> Plant:
     """Let the state know of events of these kinds, and the journal not."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        record: Append = Runner.record
+        take_in: Append = Runner._take_in
 
         async def forgetful(self: Runner, event: Event) -> None:
             if isinstance(event, kinds):
                 self.state.apply(event)
                 self._navigator.note(event)
             else:
-                await record(self, event)
+                await take_in(self, event)
 
-        patch.setattr(Runner, "record", forgetful)
+        patch.setattr(Runner, "_take_in", forgetful)
 
     return plant
 
@@ -136,12 +136,12 @@ def changing(change: Callable[[Event], Event]) -> Plant:
     """Record, and believe, something else."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        record: Append = Runner.record
+        take_in: Append = Runner._take_in
 
         async def lying(self: Runner, event: Event) -> None:
-            await record(self, change(event))
+            await take_in(self, change(event))
 
-        patch.setattr(Runner, "record", lying)
+        patch.setattr(Runner, "_take_in", lying)
 
     return plant
 

@@ -183,6 +183,17 @@ def test_a_guard_is_asked_when_its_artifacts_are_known_and_the_route_changes_the
     assert "cheap" in done.of(RouteChosen)[1].reason
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_guard_holds_when_other_facts_come_in_at_the_same_moment(seed: int) -> None:
+    tools = [
+        *(fake_tool(f"t{i}", ["start"], [f"a{i}"]) for i in range(3)),
+        fake_tool("cheap", ["a0"], ["b"], when=FakeGuard([ArtifactId("a0")], answer=False)),
+        fake_tool("dear", ["a0"], ["b"], usd=1.0),
+    ]
+    done = experiment(tools, {"all": ["b", "a1", "a2"]}, seed=seed)
+    assert "cheap" not in done.called()
+
+
 def test_a_guard_that_raises_says_no() -> None:
     class Broken(FakeGuard):
         def allows(self, values: Values) -> bool:
