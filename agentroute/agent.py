@@ -22,7 +22,7 @@ from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Rates
 from agentroute.graph.goal import Goal
 from agentroute.graph.inputs import Names
-from agentroute.graph.tool import AtLeast, KOfN, Need, artifacts_of
+from agentroute.graph.tool import AtLeast, KOfN, Need
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, GoalId, RunId, ToolId
@@ -110,6 +110,7 @@ class Agent:
             slots=anyio.Semaphore(max_concurrency, fast_acquire=True),
             redact=self._redact,
         )
+        self._sources = _sources(callable_tools)
         self._active: set[RunId] = set()
         self._names = Names(name, self.graph, self.types)
         self._planner = Planner(self.graph, self._services.board, self._services.rates, self._services.budget)
@@ -158,40 +159,23 @@ class Agent:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close what the tools opened, such as MCP servers and HTTP connections, and write out traces.
+        """Close what the tools opened, such as connections to MCP servers, and write out traces.
 
         May be called twice; an agent can be used again afterwards.
         """
-        for source in self._sources():
-            await source.aclose()
-        await anyio.to_thread.run_sync(self._surroundings.close)
-
-    def artifacts_of(self, goal: str) -> tuple[ArtifactId, ...]:
-        """Names of the artifacts that a goal asks for.
-
-        Raises:
-            InputError: The agent has no such goal.
-        """
-        return tuple(artifacts_of(self.graph.goals[self._names.goal(goal)].requires))
-
-    @property
-    def rates(self) -> Rates:
-        """Exchange rates into money."""
-        return self._services.rates
+        try:
+            async with anyio.create_task_group() as closing:
+                for source in self._sources:
+                    closing.start_soon(source.aclose)
+        finally:
+            await anyio.to_thread.run_sync(self._surroundings.close)
 
     def _redact(self, text: str) -> str:
         """Mask secrets, those included that connections have been given since."""
         redactor = self._surroundings.redactor
-        for source in self._sources():
+        for source in self._sources:
             redactor.register(*getattr(source, "secrets", ()))
         return redactor.text(text)
-
-    def _sources(self) -> list[ToolSource]:
-        """What the tools have open, each once."""
-        found = {
-            id(source): source for tool in self._services.tools.values() if (source := getattr(tool, "source", None))
-        }
-        return list(found.values())
 
     # ---------------------------------------------------------------- runs
 
@@ -224,8 +208,8 @@ class Agent:
         with self._driving(run):
             if run_id is not None:
                 await self._check_unused(run)
-            runner = Runner(services, run, RunState(), origin=services.clock.now())
             limits = services.budget
+            runner = Runner(services, run, RunState(), limits, origin=services.clock.now())
             started = RunStarted(
                 0.0, self.name, asked, at_hand, services.clock.wall(), limits.money, limits.deadline_s, limits.llm_calls
             )
@@ -249,7 +233,7 @@ class Agent:
             chosen = _answer(run, state, answer)
             self._surroundings.restore(run, [record.event for record in records])
             last = records[-1].event.at  # the clock of a run stands still while it waits for a person
-            runner = Runner(services, run, state, origin=services.clock.now() - last)
+            runner = Runner(services, run, state, state.limits, origin=services.clock.now() - last)
             return await self._drive(runner, [Resumed(last, services.clock.wall()), replace(chosen, at=last)])
 
     @contextmanager
@@ -460,6 +444,12 @@ def _with_auxiliaries(tools: Iterable[Tool]) -> list[Tool]:
             raise DefinitionError(f"tool {name!r}", "is not a tool yet; decorate the function with @tool")
         found += [tool, *tool.auxiliaries]
     return found
+
+
+def _sources(tools: Iterable[Tool]) -> list[ToolSource]:
+    """What the tools have open, each once."""
+    found = {id(source): source for tool in tools if (source := getattr(tool, "source", None)) is not None}
+    return list(found.values())
 
 
 def _types(tools: Iterable[Tool], goals: Iterable[Goal]) -> dict[ArtifactId, ArtifactType]:

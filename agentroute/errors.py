@@ -129,5 +129,5 @@ class UnknownRunError(JournalError):
 
     def __init__(self, run_id: str) -> None:
         """Name the run that was asked for."""
-        super().__init__(f"no run {run_id!r} in the store; `agentroute runs` lists what is there")
+        super().__init__(f"no run {run_id!r} in the journal of this agent")
         self.run_id = run_id

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from agentroute.adapters.cancellation import own_failures
 from agentroute.adapters.functions import FunctionTool, split
 from agentroute.adapters.signature import Function, read_annotations
 from agentroute.adapters.threads import run_in_thread
@@ -58,6 +59,9 @@ class BoundTool:
             DefinitionError: A parameter matches no artifact that the contract requires.
         """
         decorated = function if isinstance(function, FunctionTool) else None
+        if decorated is not None and decorated.auxiliaries:
+            why = "its function brings verify= or compensate= of its own; name tools of the graph file there"
+            raise DefinitionError(f"tool {spec.name!r}", why)
         self.spec = spec
         self.when = decorated.when if decorated else None
         self.ensure = decorated.ensure if decorated else None
@@ -71,7 +75,7 @@ class BoundTool:
         """Call the function with the artifacts at hand."""
         arguments = {name: inputs[artifact] for name, artifact in self._parameters.items() if artifact in inputs}
         call = partial(self._function, **arguments)
-        result = await call() if self._is_async else await run_in_thread(call, current().on_late)
+        result = await own_failures(call()) if self._is_async else await run_in_thread(call, current().on_late)
         return self._outputs(result)
 
     def _match(self) -> dict[str, ArtifactId]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Optional, cast, overload
 
+from agentroute.adapters.cancellation import own_failures
 from agentroute.adapters.signature import Function, Signature, read_signature
 from agentroute.adapters.threads import run_in_thread
 from agentroute.attempt import current
@@ -80,7 +81,7 @@ class FunctionTool:
         """Call the function with its artifacts: async ones here, plain ones in a thread of their own."""
         arguments = self._arguments(inputs)
         if self._is_async:
-            result = await self.function(**arguments)
+            result = await own_failures(self.function(**arguments))
         else:
             result = await run_in_thread(partial(self.function, **arguments), current().on_late)
         return self._outputs(result)

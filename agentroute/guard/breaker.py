@@ -6,6 +6,9 @@ from typing import Literal
 BreakerState = Literal["closed", "open", "half-open"]
 
 LONGEST_COOL_DOWN_S = 300.0
+"""Seconds that a growing cool-down does not exceed."""
+
+MOST_DOUBLINGS = 32
 
 
 @dataclass(slots=True)
@@ -38,7 +41,8 @@ class Breaker:
         """When the next probe is let through; in the past for a closed breaker."""
         if self.opened_at is None:
             return float("-inf")
-        return self.opened_at + min(self.cool_down_s * 2 ** (self.ejections - 1), LONGEST_COOL_DOWN_S)
+        grown = self.cool_down_s * 2 ** min(self.ejections - 1, MOST_DOUBLINGS)
+        return self.opened_at + min(grown, max(LONGEST_COOL_DOWN_S, self.cool_down_s))
 
     def admits(self, now: float) -> bool:
         """Whether a call may be made now: closed, or half-open with no probe under way."""

@@ -170,9 +170,11 @@ class HealthBoard:
             self.version += standing.breaker.probe_out
             standing.breaker.forget(generation)
 
-    def still_admits(self, ticket: Ticket) -> bool:
+    def still_admits(self, ticket: Ticket, now: float) -> bool:
         """Whether nothing has been learned since the call was admitted that would keep it from being made."""
         pairs = zip(ticket.standings, ticket.generations, strict=True)
+        if any(now < standing.limited_until for standing in ticket.standings):
+            return False
         return all(s.breaker.opened_at is None or s.breaker.generation == generation for s, generation in pairs)
 
     def _standings(self, tool: ToolSpec) -> tuple[Standing, ...]:

@@ -211,10 +211,10 @@ class Navigator:
         for tool, guard in list(self._guards.items()):
             if not all(artifact in at_hand for artifact in guard.reads):
                 continue
-            del self._guards[tool]
             reason = _refusal(guard, {artifact: at_hand[artifact] for artifact in guard.reads})
             if reason is not None and tool not in self._state.closed:
-                return GuardClosed(now, tool, reason)
+                return GuardClosed(now, tool, reason)  # asked again until that is on record
+            del self._guards[tool]
         return None
 
     # ---------------------------------------------------------------- when no route is left, and at the end
@@ -227,7 +227,7 @@ class Navigator:
         return Ask((Option(HAND_OVER, 0.0),), f"the route to {goal!r} cannot be started at {now:.3f}s")
 
     def _hand_over(self, now: float) -> Decision:
-        reason = "; ".join(self._state.unresolved.values())
+        reason = "; ".join(event.reason for event in self._state.unresolved.values())
         return Record(Chosen(now, (Option(HAND_OVER, 0.0),), HAND_OVER, "only-option", reason))
 
     def _wind_up(self, now: float) -> Decision:

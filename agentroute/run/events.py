@@ -79,7 +79,7 @@ class GuardClosed:
 class AttemptStarted:
     """Intent: recorded before the call. `reserved` is the worst case held back for it, `number` counts per tool from 1.
 
-    For `role` verify and compensate, `about` is the attempt in question.
+    For `role` verify and compensate, `about` is the attempt in question. `uses` are the attempts that made its inputs.
     """
 
     at: float
@@ -91,6 +91,7 @@ class AttemptStarted:
     role: Role = "step"
     about: AttemptId | None = None
     calls_model: bool = False
+    uses: tuple[AttemptId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +127,14 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptAbandoned:
-    """The attempt was cancelled because its result is no longer wanted. Only calls that change nothing are."""
+    """The attempt ended without a result, and nothing is in doubt: it changes nothing, or was not `called` at all."""
 
     at: float
     attempt: AttemptId
     tool: ToolId
     spent: NanoUsd
     reason: str
+    called: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The run was taken up again from its journal. Attempts without an outcome are ambiguous failures from here on."""
+    """The run was taken up again from its journal."""
 
     at: float
     wall: float

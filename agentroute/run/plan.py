@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from agentroute.graph.cost import Rates
-from agentroute.graph.tool import ToolSpec
 from agentroute.graph.toolgraph import ToolGraph
-from agentroute.guard.budget import Budget
-from agentroute.ids import ArtifactId, GoalId, NanoUsd, ToolId, dollars
+from agentroute.guard.budget import Budget, Ledger
+from agentroute.ids import ArtifactId, GoalId, ToolId, dollars
 from agentroute.routing.health import HealthBoard
 from agentroute.routing.router import Problem, Route, cheapest_route, missing
+from agentroute.run.outlook import Outlook
+from agentroute.run.state import RunState
 
 
 class RoutePlan(BaseModel):
@@ -38,7 +39,7 @@ class RoutePlan(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Answers what-if questions about an agent's graph. Reads health, calls nothing."""
+    """Answers what-if questions about an agent's graph: the outlook of a run that has just begun."""
 
     graph: ToolGraph
     board: HealthBoard
@@ -54,10 +55,12 @@ class Planner:
             without: Tools that are down.
             now: Monotonic seconds at which health is judged.
         """
-        problem = self._problem(goal, have, without, now)
-        route = cheapest_route(problem)
+        state = RunState(artifacts=dict.fromkeys(have), closed=dict.fromkeys(without, "down"))
+        ledger = Ledger(self.budget.money, model_calls=self.budget.llm_calls)
+        outlook = Outlook(self.graph, state, self.board, ledger, self.rates, now, self.budget.deadline_s)
+        route = outlook.route_to(goal, 0.0, patient=False)
         if route is None:
-            return RoutePlan(goal=goal, feasible=False, reason=_why_infeasible(problem))
+            return RoutePlan(goal=goal, feasible=False, reason=self._why_infeasible(goal, have, without))
         return RoutePlan(
             goal=goal, feasible=True, tools=list(route.tools), weight=dollars(route.weight), optimal=route.optimal
         )
@@ -66,36 +69,18 @@ class Planner:
         """The cheapest route with every tool as declared, and no budget."""
         return cheapest_route(self._unlimited(goal, have))
 
-    def missing(self, goal: GoalId, have: frozenset[ArtifactId]) -> tuple[ArtifactId, ...]:
-        """What `goal` lacks even if every tool worked; empty if it can be reached."""
-        return missing(self._unlimited(goal, have))
+    def missing(
+        self, goal: GoalId, have: frozenset[ArtifactId], without: Collection[ToolId] = ()
+    ) -> tuple[ArtifactId, ...]:
+        """What `goal` lacks even if every other tool worked and money were no object; empty if it can be reached."""
+        return missing(self._unlimited(goal, have, without))
 
-    def _unlimited(self, goal: GoalId, have: frozenset[ArtifactId]) -> Problem:
-        weights = {spec.name: spec.cost.expected for spec in self.graph.routable.values()}
+    def _unlimited(self, goal: GoalId, have: frozenset[ArtifactId], without: Collection[ToolId] = ()) -> Problem:
+        weights = {spec.name: spec.cost.expected for spec in self.graph.routable.values() if spec.name not in without}
         return Problem(graph=self.graph.compiled, goal=goal, have=have, weights=weights)
 
-    def _problem(self, goal: GoalId, have: frozenset[ArtifactId], without: Collection[ToolId], now: float) -> Problem:
-        budget = self.budget
-        specs = [s for s in self.graph.routable.values() if s.name not in without and self._usable(s, now)]
-        return Problem(
-            graph=self.graph.compiled,
-            goal=goal,
-            have=have,
-            weights={spec.name: NanoUsd(self.board.weight(spec, self.rates, now)) for spec in specs},
-            latency_s=None if budget.deadline_s is None else {spec.name: spec.cost.latency_s for spec in specs},
-            within_s=budget.deadline_s,
-            usd=None if budget.money is None else {spec.name: spec.cost.worst for spec in specs},
-            within_usd=budget.money,
-        )
-
-    def _usable(self, spec: ToolSpec, now: float) -> bool:
-        money = self.budget.money
-        affordable = money is None or spec.cost.worst <= money
-        return affordable and not (spec.calls_model and self.budget.llm_calls == 0) and self.board.admits(spec, now)
-
-
-def _why_infeasible(problem: Problem) -> str:
-    lacking = missing(problem)
-    if lacking:
-        return f"nothing at hand and no usable tool provides: {', '.join(lacking)}"
-    return "every route is above the budget or the deadline"
+    def _why_infeasible(self, goal: GoalId, have: frozenset[ArtifactId], without: Collection[ToolId]) -> str:
+        lacking = self.missing(goal, have, without)
+        if lacking:
+            return f"nothing at hand and no usable tool provides: {', '.join(lacking)}"
+        return "every route is above the budget or the deadline, or over a tool that is out"

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from agentroute.graph.artifact import artifact_type
 from agentroute.ids import RunId, dollars
 from agentroute.run.events import Outcome
 from agentroute.run.state import RunState
@@ -54,7 +55,7 @@ class RunResult(BaseModel):
 
     def __getitem__(self, artifact: Any) -> Any:
         """Return an artifact by type or name: ``result[Booking]``."""
-        name = artifact if isinstance(artifact, str) else getattr(artifact, "__name__", str(artifact))
+        name = artifact if isinstance(artifact, str) else artifact_type(artifact, subject="result[...]").id
         return self.artifacts[name]
 
 

@@ -51,23 +51,24 @@ class Saga:
         """Effects that nothing in the result rests on, in order of completion."""
         state = self._state
         wanted = self._graph.goals[state.goal].requires if state.goal is not None else ()
+        pending = [maker.attempt for artifact in artifacts_of(wanted) if (maker := state.makers.get(artifact))]
         support: set[AttemptId] = set()
-        pending = list(artifacts_of(wanted))
         while pending:
-            maker = state.makers.get(pending.pop())
-            if maker is not None and maker.attempt not in support:
-                support.add(maker.attempt)
-                pending += artifacts_of(self._graph.tools[maker.tool].requires)
+            attempt = pending.pop()
+            if attempt not in support:
+                support.add(attempt)
+                pending += state.uses.get(attempt, ())
         return [attempt for attempt in state.effects if attempt not in support]
 
     def finish(self) -> Finish:
         """Say how it ends, and what stays behind without being part of the result."""
         state = self._state
         in_vain = [state.effects[attempt].tool for attempt in self.in_vain()]
-        left = (*(tool for tool in in_vain if self._graph.tools[tool].effect == "once"), *state.unresolved)
+        open_ends = [event.tool for event in state.unresolved.values()]
+        left = (*(tool for tool in in_vain if self._graph.tools[tool].effect == "once"), *open_ends)
         behind = f"; left behind: {', '.join(left)}" if left else ""
         if state.unresolved:
-            return Finish("escalated", "; ".join(state.unresolved.values()), left)
+            return Finish("escalated", "; ".join(event.reason for event in state.unresolved.values()), left)
         if state.goal is None:
             return Finish("escalated", f"handed over to a person: {state.gave_up}{behind}", left)
         if state.goal != state.asked:

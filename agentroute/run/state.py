@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
+from agentroute.guard.budget import Budget
+from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, dollars
 from agentroute.run.events import (
     HAND_OVER,
     AttemptAbandoned,
@@ -37,6 +38,7 @@ class RunState:
     Attributes:
         asked: The goal the run was started for.
         goal: The goal it pursues now; lower on the ladder after a demotion, None once handed over.
+        limits: Budget of the run.
         artifacts: Values at hand.
         route: Tools of the current route, the ones already done included.
         weight: Expected cost of the route when it was chosen.
@@ -47,13 +49,14 @@ class RunState:
         not_before: Earliest next attempt of a tool, in seconds since the start.
         unanswered: Failures that no retry, reroute, demotion or escalation has answered yet.
         doubts: Failures of tools whose effect may have happened.
+        uses: Attempts that made the inputs of an attempt.
         keys: Idempotency key of each attempt that has one.
         effects: Attempts that changed something and have not been undone, in order of completion.
         rechecks: Effects found not to have happened after a timeout, to be looked for once more before the end.
         makers: Which success made each artifact; inputs have none.
         auxiliary_failures: Latest failure to verify or undo, by the attempt it was about.
         waiting_for: Tool that the run said it waits for.
-        unresolved: Tools whose effect a person has to look at, with the reason.
+        unresolved: Effects that a person has to look at.
         gave_up: Why the last goal was given up, if one was.
         menu: Choices of a suspended run.
         finished: The terminal event.
@@ -63,6 +66,7 @@ class RunState:
     asked: GoalId | None = None
     goal: GoalId | None = None
     started_wall: float = 0.0
+    limits: Budget = field(default_factory=Budget)
     artifacts: dict[ArtifactId, Any] = field(default_factory=dict)
     inputs: frozenset[ArtifactId] = frozenset()
     route: tuple[ToolId, ...] = ()
@@ -75,13 +79,14 @@ class RunState:
     not_before: dict[ToolId, float] = field(default_factory=dict)
     unanswered: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     doubts: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
+    uses: dict[AttemptId, tuple[AttemptId, ...]] = field(default_factory=dict[AttemptId, tuple[AttemptId, ...]])
     keys: dict[AttemptId, str] = field(default_factory=dict[AttemptId, str])
     effects: dict[AttemptId, AttemptSucceeded | Verified] = field(default_factory=dict)
     rechecks: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     makers: dict[ArtifactId, AttemptSucceeded | Verified] = field(default_factory=dict)
     auxiliary_failures: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     waiting_for: ToolId | None = None
-    unresolved: dict[ToolId, str] = field(default_factory=dict)
+    unresolved: dict[AttemptId, Unresolved] = field(default_factory=dict[AttemptId, Unresolved])
     gave_up: str = ""
     menu: tuple[Option, ...] = ()
     suspended_for: str = ""
@@ -143,11 +148,15 @@ class RunState:
     def _run_started(self, event: RunStarted) -> None:
         self.agent, self.started_wall = event.agent, event.wall
         self.asked = self.goal = event.goal
+        usd = None if event.budget is None else dollars(event.budget)
+        self.limits = Budget(usd, event.deadline_s, event.llm_calls)
         self.artifacts = dict(event.inputs)
         self.inputs = frozenset(event.inputs)
 
     def _started(self, event: AttemptStarted) -> None:
         self.attempts += 1
+        if event.uses:
+            self.uses[event.attempt] = event.uses
         if event.key:
             self.keys[event.attempt] = event.key
         self.in_flight[event.attempt] = event
@@ -183,8 +192,11 @@ class RunState:
 
     def _abandoned(self, event: AttemptAbandoned) -> None:
         """Says nothing about the tool, so it does not count as a try."""
-        self.tries[event.tool] = self.in_flight.pop(event.attempt).number - 1
+        started = self.in_flight.pop(event.attempt)
+        self.tries[event.tool] = started.number - 1
         self.spent += event.spent
+        if not event.called:
+            self.model_calls -= started.calls_model
 
     def _answered(self, attempt: AttemptId) -> None:
         self.unanswered.pop(attempt, None)
@@ -220,7 +232,7 @@ class RunState:
         self.rechecks.pop(event.attempt, None)
         self.effects.pop(event.attempt, None)
         self.auxiliary_failures.pop(event.attempt, None)
-        self.unresolved[event.tool] = event.reason
+        self.unresolved[event.attempt] = event
 
     def _remedied(self, attempt: AttemptId, by: ToolId) -> None:
         """A verifier or compensator did its work; the next doubt finds it with its attempts unspent."""

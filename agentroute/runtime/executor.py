@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Literal
 
 import anyio
+import anyio.lowlevel
 from pydantic import ValidationError
 
 from agentroute.attempt import Attempt, serving
@@ -104,6 +105,7 @@ class Executor:
                 role=call.role,
                 about=call.about,
                 calls_model=spec.calls_model,
+                uses=self._makers(inputs),
             )
             await self._record(started)
         except BaseException:
@@ -111,6 +113,11 @@ class Executor:
             reservation.release()
             raise
         return Flight(call, started, inputs, reservation, ticket)
+
+    def _makers(self, inputs: Values) -> tuple[AttemptId, ...]:
+        """Attempts that made these inputs; those the run was given have no maker."""
+        makers = self._state.makers
+        return tuple(sorted({makers[name].attempt for name in inputs if name in makers}))
 
     async def fly(self, flight: "Flight") -> None:
         """Make the attempt and record how it ended, whatever happens."""
@@ -124,6 +131,7 @@ class Executor:
             if not await self._turn_came(flight):
                 return
             try:
+                await anyio.lowlevel.checkpoint_if_cancelled()  # nothing begins for a run that is over
                 ending = await self._succeeding(flight, attempt)
             finally:
                 self._services.slots.release()
@@ -147,7 +155,7 @@ class Executor:
             if waiting.cancelled_caught:
                 await self.give_up(flight, "no turn before the deadline")
                 return False
-            if not self._services.board.still_admits(flight.ticket):
+            if not self._services.board.still_admits(flight.ticket, self._services.clock.now()):
                 slots.release()
                 await self.give_up(flight, "the tool was closed before its turn came")
                 return False
@@ -155,10 +163,14 @@ class Executor:
 
     async def give_up(self, flight: "Flight", reason: str) -> None:
         """Record that an attempt was not made after all, and give back what was claimed for it."""
+        self.let_go(flight)
+        started, free = flight.started, NanoUsd(0)
+        await self._record(AttemptAbandoned(self._now(), started.attempt, started.tool, free, reason, called=False))
+
+    def let_go(self, flight: "Flight") -> None:
+        """Give back what was claimed for an attempt that will not be made."""
         self._services.board.forget(flight.ticket)
         flight.reservation.release()
-        started = flight.started
-        await self._record(AttemptAbandoned(self._now(), started.attempt, started.tool, NanoUsd(0), reason))
 
     # ---------------------------------------------------------------- the call
 
@@ -252,10 +264,10 @@ class Executor:
             flight.reservation.release()
         spent = flight.settle(attempt, "worst")
         spec, now, number = flight.call.tool, self._now(), flight.started.attempt
-        if begun and spec.effect == "once" and flight.call.role == "step":
+        if begun and spec.effect != "read" and flight.call.role == "step":
             why = "cut off while it ran"
             return AttemptFailed(now, number, spec.name, "ambiguous", "Cancelled", why, spent, in_doubt=True)
-        return AttemptAbandoned(now, number, spec.name, spent, "cancelled")
+        return AttemptAbandoned(now, number, spec.name, spent, "cancelled", called=begun)
 
 
 class Flight:

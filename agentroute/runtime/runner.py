@@ -1,42 +1,46 @@
 """The loop: decide, do the one thing, record what came of it, decide again."""
 
+import logging
 from collections.abc import Sequence
 from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-from agentroute.guard.budget import Ledger
-from agentroute.ids import AttemptId, RunId
+from agentroute.errors import JournalError
+from agentroute.guard.budget import Budget, Ledger
+from agentroute.ids import AttemptId, NanoUsd, RunId
 from agentroute.run.choices import Abandon, Ask, Call, Finish, Record, Wait
 from agentroute.run.decision import Navigator
-from agentroute.run.events import Chosen, Event, Option, RunFinished, Suspended
+from agentroute.run.events import AttemptAbandoned, Chosen, Event, Option, RunFinished, Suspended
 from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
 from agentroute.runtime.escalation import Choice, by_model, by_policy
 from agentroute.runtime.executor import Executor, Flight
 from agentroute.runtime.services import Services
 
+_LOGGER = logging.getLogger("agentroute.runtime")
+
 
 class Runner:
     """Drives one run from wherever its state is to its end, or until it has to wait for a person."""
 
-    def __init__(self, services: Services, run_id: RunId, state: RunState, *, origin: float) -> None:
+    def __init__(self, services: Services, run_id: RunId, state: RunState, limits: Budget, *, origin: float) -> None:
         """Take up a run.
 
         Args:
             services: What the agent's runs share.
             run_id: The run.
             state: Where it stands: as of its start, or folded from its journal.
+            limits: Its budget.
             origin: The injected clock's time that counts as second 0 of the run.
         """
-        budget = services.budget
         self.run_id = run_id
         self.state = state
         self._services = services
         self._origin = origin
-        self._deadline = budget.deadline_s
-        self._ledger = Ledger(budget.money, model_calls=budget.llm_calls)
+        self._deadline = limits.deadline_s
+        self._ledger = Ledger(limits.money, model_calls=limits.llm_calls)
         self._ledger.spent, self._ledger.model_calls = state.spent, state.model_calls
         guards = {name: tool.when for name, tool in services.tools.items() if tool.when is not None}
         outlook = Outlook(services.graph, state, services.board, self._ledger, services.rates, origin, self._deadline)
@@ -60,7 +64,11 @@ class Runner:
             async with anyio.create_task_group() as flights:
                 await self._go_on(flights)
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise _foremost(group) from (group if len(group.exceptions) > 1 else None)
+        finally:
+            for flight in self._boarding:
+                self._executor.let_go(flight)
+            self._boarding.clear()
 
     async def _go_on(self, flights: TaskGroup) -> None:  # noqa: C901  # one case per decision, on one screen
         """Every turn of this loop does the one thing that follows from all facts so far."""
@@ -105,22 +113,33 @@ class Runner:
                     await self._take_in(event)
 
     async def _take_in(self, event: Event) -> None:
-        await self._services.journal.append(self.run_id, event)
+        if self._crash is not None:  # with a hole in the record, nothing more is put on it
+            raise self._crash
+        try:
+            await self._services.journal.append(self.run_id, event)
+        except Exception as error:
+            self._crash = error
+            raise
         self._facts += 1
         self.state.apply(event)
         self._navigator.note(event)
         for observer in self._services.observers:
-            observer.observe(self.run_id, event)
+            try:
+                observer.observe(self.run_id, event)
+            except Exception:
+                _LOGGER.exception("an observer failed; the run goes on")
 
     async def cancel(self) -> None:
         """Record that the run was cut off; effects nobody could look into are named."""
-        while self._boarding:
-            await self._executor.give_up(self._boarding.pop(), "cancelled before it began")
-        if self.state.finished is None:
-            doubts = tuple(failure.tool for failure in self.state.doubts.values())
-            effects = tuple(effect.tool for effect in self.state.effects.values())
-            reason = f"cancelled; unknown whether it happened: {', '.join(doubts)}" if doubts else "cancelled"
-            await self.record(RunFinished(self.now(), "cancelled", self.state.goal, reason, effects + doubts))
+        if self.state.finished is not None or self._crash is not None:
+            return
+        for started in list(self.state.in_flight.values()):
+            reason, free = "cancelled before it began", NanoUsd(0)
+            await self.record(AttemptAbandoned(self.now(), started.attempt, started.tool, free, reason, called=False))
+        doubts = tuple(failure.tool for failure in self.state.doubts.values())
+        effects = tuple(effect.tool for effect in self.state.effects.values())
+        reason = f"cancelled; unknown whether it happened: {', '.join(doubts)}" if doubts else "cancelled"
+        await self.record(RunFinished(self.now(), "cancelled", self.state.goal, reason, effects + doubts))
 
     # ---------------------------------------------------------------- attempts
 
@@ -137,7 +156,8 @@ class Runner:
             await self._executor.fly(self._boarding.pop())  # nothing to overlap with, so no task is needed
             await self._catch_up()
             return
-        self._take_off(flights)
+        if self._crash is None:
+            self._take_off(flights)
         now = self.now()
         ends = [] if until is None else [max(0.0, until - now)]
         if self._deadline is not None and self._deadline > now:
@@ -226,7 +246,10 @@ class Runner:
         return self._deadline is not None and self.now() >= self._deadline
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a task group; the others are its echoes in tasks that were cut off."""
-    error = group.exceptions[0]
-    return _first(cast("BaseExceptionGroup[BaseException]", error)) if isinstance(error, BaseExceptionGroup) else error
+def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to raise for a task group's: a broken record before all else, then the first."""
+    errors = [
+        _foremost(cast("BaseExceptionGroup[BaseException]", error)) if isinstance(error, BaseExceptionGroup) else error
+        for error in group.exceptions
+    ]
+    return next((error for error in errors if isinstance(error, JournalError)), errors[0])

@@ -1,0 +1,29 @@
+"""Tells a cancellation that was meant for us from one that a tool brought upon itself."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import anyio
+
+from agentroute.errors import ToolError
+
+Result = TypeVar("Result")
+
+
+async def own_failures(call: Awaitable[Result]) -> Result:
+    """Await a tool's own code.
+
+    On asyncio, awaiting a task that somebody else cancelled raises the same exception as being cancelled. Taken for the
+    latter it would end the run, and nobody had asked for that.
+
+    Raises:
+        ToolError: Something that it awaited was cancelled, and we were not; nobody knows how far it had come.
+    """
+    try:
+        return await call
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling() or anyio.get_current_task().has_pending_cancellation():
+            raise
+        raise ToolError("something that it awaited was cancelled", kind="ambiguous") from error
