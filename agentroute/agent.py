@@ -177,6 +177,19 @@ class Agent:
             redactor.register(*getattr(source, "secrets", ()))
         return redactor.text(text)
 
+    def artifacts_of(self, goal: str) -> tuple[ArtifactId, ...]:
+        """Names of the artifacts that a goal asks for.
+
+        Raises:
+            InputError: The agent has no such goal.
+        """
+        return tuple(artifacts_of(self.graph.goals[self._names.goal(goal)].requires))
+
+    @property
+    def rates(self) -> Rates:
+        """Exchange rates into money."""
+        return self._services.rates
+
     # ---------------------------------------------------------------- runs
 
     async def run(
