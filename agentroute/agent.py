@@ -22,7 +22,7 @@ from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Rates
 from agentroute.graph.goal import Goal
 from agentroute.graph.inputs import Names
-from agentroute.graph.tool import AtLeast, KOfN, Need
+from agentroute.graph.tool import AtLeast, KOfN, Need, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, GoalId, RunId, ToolId

@@ -437,7 +437,8 @@ async def _renamed_field(fault: Fault, passage: _Passage) -> Values:
         plain = _plain(answer[name])
         if isinstance(plain, dict) and plain:
             fields = cast("dict[str, Any]", plain)
-            fields[f"{min(fields)}_v2"] = fields.pop(min(fields))
+            first = min(fields)
+            fields[f"{first}_v2"] = fields.pop(first)
             answer[name] = fields
         else:
             answer[ArtifactId(f"{name}_v2")] = answer.pop(name)

@@ -20,7 +20,6 @@ from agentroute.runtime.services import DirectCalls
 from agentroute.testing.fakes import (
     FakeGuard,
     FakeTool,
-    World,
     YieldingJournal,
     fake_compensator,
     fake_tool,
@@ -29,6 +28,7 @@ from agentroute.testing.fakes import (
 from agentroute.testing.faults import Fault, FaultType, FaultyCalls, Seen
 from agentroute.testing.invariants import Case, Violation, check_breakers, check_run
 from agentroute.testing.virtual_time import VirtualClock, run_virtual
+from agentroute.testing.world import World
 
 NeedDraw: TypeAlias = str | tuple[int, tuple[str, ...]]
 """An artifact, or k of several."""

@@ -8,8 +8,8 @@ from agentroute.graph.tool import Guard
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.ports import Record
 from agentroute.routing.health import Health
-from agentroute.testing.fakes import World
 from agentroute.testing.faults import Seen, Triggered
+from agentroute.testing.world import World
 
 
 class Result(Protocol):
