@@ -1,8 +1,8 @@
 """What a step costs beside the work itself: CPU microseconds per no-op step, against peers, in one interleaved run.
 
 ``python tests/benchmarks/bench_overhead.py [--rounds 5]`` starts one child process per system and round, in turn, so
-that a machine whose speed drifts treats all alike. Each child warms up, then measures CPU time (not wall time) of linear
-flows of 20 async steps that do nothing, of a fan-out to 100 such steps and a join, and of 1,000 runs at once.
+that a machine whose speed drifts treats all alike. Each child warms up, then measures CPU time (not wall time): linear
+flows of 20 async steps that do nothing, a fan-out to 100 such steps and a join, and 1,000 runs at once.
 """
 
 import argparse
