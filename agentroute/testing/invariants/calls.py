@@ -39,7 +39,7 @@ class _Walk:
         self.account = account
         self.route: tuple[str, ...] = ()
         self.closed: set[str] = set()
-        self.there: dict[ArtifactId, Any] = {}
+        self.there = dict[ArtifactId, Any]()
         self.tries: Counter[str] = Counter()
 
     def turn(self, event: Event) -> Found:
