@@ -1,5 +1,6 @@
 """The documentation is part of the tests: the blocks of README.md and of every page in docs/ are run."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from tests.doc_blocks import FencedBlockParser, Page, SkipWithReasonParser
 
 ROOT = Path(__file__).resolve().parent
 BESIDE_A_PAGE = ("graphs", "scenarios")
+FOREIGN_SETTINGS = ("AGENTROUTE_", "OTEL_", "LITELLM_", "OPENAI_", "ANTHROPIC_")  # of the shell that runs the tests
 
 collect_page = Sybil(
     parsers=[FencedBlockParser(), SkipWithReasonParser()],
@@ -42,16 +44,15 @@ def _folder_of_the_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     folder = tmp_path_factory.mktemp("page").resolve()
     for name in BESIDE_A_PAGE:
         if (ROOT / name).is_dir():
-            shutil.copytree(
-                ROOT / name, folder / name, ignore=shutil.ignore_patterns("node_modules", ".agentroute")
-            )
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("node_modules", ".agentroute"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "path", [str(folder), *sys.path])
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
         patch.setenv("NO_COLOR", "1")
         patch.setenv("COLUMNS", "110")
-        patch.delenv("AGENTROUTE_HOME", raising=False)
+        for name in [name for name in os.environ if name.startswith(FOREIGN_SETTINGS)]:
+            patch.delenv(name)
         yield folder
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(folder)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentroute.adapters.functions import FunctionTool, tool
+    from agentroute.adapters.http.secret import Secret
     from agentroute.adapters.http.tools import http_tool
     from agentroute.adapters.mcp.servers import McpServers
     from agentroute.adapters.models.language_model import LiteLlm
@@ -66,6 +67,7 @@ _WHERE = {
     "Rates": "agentroute.graph.cost",
     "RoutePlan": "agentroute.run.plan",
     "RunResult": "agentroute.run.result",
+    "Secret": "agentroute.adapters.http.secret",
     "ToolError": "agentroute.errors",
     "UnknownRunError": "agentroute.errors",
     "current": "agentroute.attempt",
@@ -99,6 +101,7 @@ __all__ = [
     "Rates",
     "RoutePlan",
     "RunResult",
+    "Secret",
     "ToolError",
     "UnknownRunError",
     "current",

@@ -1,4 +1,4 @@
-"""One agent, some trouble, virtual time: runs it, holds it against the invariants, and hands back what can be asserted."""
+"""One agent, some trouble, virtual time: runs it, holds it against the invariants, hands back what came of it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ from agentroute.routing.health import Health
 from agentroute.run.events import Event
 from agentroute.run.result import RunResult
 from agentroute.runtime.services import DirectCalls
-from agentroute.testing.fakes import Outcome, ScriptedTools, World, YieldingJournal
+from agentroute.testing.fakes import Outcome, ScriptedTools, YieldingJournal
 from agentroute.testing.faults import Fault, FaultyCalls, Seen
 from agentroute.testing.invariants import Case, check_run
 from agentroute.testing.virtual_time import VirtualClock, run_virtual
+from agentroute.testing.world import World
 
 E = TypeVar("E", bound=Event)
 

@@ -20,7 +20,7 @@ COMMANDS = {
 EXAMPLES = """\b
 Examples:
   agentroute plan graphs/examples/travel.yaml
-  agentroute plan graphs/travel/agent.py:agent --down flight_a
+  agentroute plan graphs/travel/agent.py:agent --down price_flight_a
   agentroute run my_agents.py:support --input order_id=1042
   agentroute trace show latest
 """

@@ -7,7 +7,7 @@ import click
 EXAMPLES = """\b
 Examples:
   agentroute plan graphs/examples/travel.yaml
-  agentroute plan graphs/examples/travel.yaml --have trip --down search_amadeus --json
+  agentroute plan graphs/examples/travel.yaml --have trip --down book_flight_a --json
   agentroute plan my_agents.py:support --goal refunded
 
 Exit status: 0 feasible, 1 not, 2 invalid input.

@@ -44,7 +44,8 @@ class Names:
             InputError: The agent knows none of that name.
         """
         name = item if isinstance(item, str) else artifact_type(item, subject="have=").id
-        return ArtifactId(self._known(name, self._graph.artifacts, "artifact"))
+        known = self._graph.artifacts | self._types.keys()  # some are read by nobody but a guard
+        return ArtifactId(self._known(name, known, "artifact"))
 
     def inputs(self, values: Iterable[Any], named: Mapping[str, Any]) -> dict[ArtifactId, Any]:
         """Artifacts at hand: `values` recognised by their type, `named` ones validated.

@@ -19,7 +19,7 @@ FAILED_CALL = 1_000
 """Nano-dollars that a failed attempt costs beyond its price, so that health counts between free tools too."""
 
 REPUBLISH_AT = 0.05
-"""Relative change of a weight that makes runs look for another route; smaller ones would only make them flap."""
+"""Change of a failure probability that makes runs look for another route; smaller ones would only make them flap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,7 +226,7 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """The run waits for a person to choose from `menu`; it can be resumed by any process that has the journal."""
+    """The run waits for a person to choose from `menu`; whoever has the journal can resume it."""
 
     at: float
     menu: tuple[Option, ...]

@@ -1,7 +1,7 @@
 """What is feasible from here: which tools can be used, at what weight, and which goals they still reach."""
 
-from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentroute.graph.cost import Rates
@@ -9,7 +9,7 @@ from agentroute.graph.goal import GoalSpec
 from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Ledger
-from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd
+from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.health import HealthBoard
 from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.run.events import HAND_OVER, Option
@@ -20,6 +20,10 @@ INSTANT_S = 1e-6
 
 POLL_S = 0.1
 """Seconds until a run looks again at a tool whose one half-open probe somebody else is making."""
+
+
+BISECTIONS = 12
+"""Prices tried for a model call where a route would make too many."""
 
 
 def meets(at_hand: Container[ArtifactId], needs: Iterable[Need]) -> bool:
@@ -119,10 +123,43 @@ class Outlook:
         if self.expired(now):
             return None
         for wait in (False, True) if patient else (False,):
-            route = cheapest_route(self._problem(goal, self._usable(now, patient=wait), now))
+            problem = self._problem(goal, self._usable(now, patient=wait), now)
+            route = self._within_model_calls(problem, cheapest_route(problem))
             if route is not None:
                 return route
         return None
+
+    def _within_model_calls(self, problem: Problem, route: Route | None) -> Route | None:
+        """The route if it makes no more model calls than are left, else the best found that does.
+
+        Model calls are made dearer until the cheapest route keeps to the limit (a Lagrangian relaxation, by bisection).
+        At the dearest they cost more than everything else together: what makes too many calls then is infeasible.
+        """
+        left = self.ledger.model_calls_left
+        if route is None or left is None or self._model_calls(route) <= left:
+            return route
+        kept: Route | None = None
+        low, high = 0, sum(problem.weights.values()) + 1
+        extra = high
+        for _ in range(BISECTIONS):
+            found = cheapest_route(replace(problem, weights=self._dearer(problem.weights, extra)))
+            if found is not None and self._model_calls(found) <= left:
+                kept, high = found, extra
+            elif extra == high and kept is None:
+                return None
+            else:
+                low = extra
+            extra = (low + high) // 2
+        if kept is None:
+            return None
+        weight = NanoUsd(sum(problem.weights[tool] for tool in kept.tools))
+        return replace(kept, weight=weight, optimal=False)
+
+    def _dearer(self, weights: Mapping[ToolId, NanoUsd], extra: int) -> dict[ToolId, NanoUsd]:
+        return {tool: NanoUsd(weight + extra * self.graph.tools[tool].calls_model) for tool, weight in weights.items()}
+
+    def _model_calls(self, route: Route) -> int:
+        return sum(self.graph.tools[tool].calls_model for tool in route.tools)
 
     def menu(self, goal: GoalId, now: float) -> tuple[Option, ...]:
         """What is left when `goal` is out of reach: the lesser goals that are feasible now, and handing over.

@@ -126,7 +126,10 @@ def test_a_weight_is_finite_and_never_below_the_price(calls: list[tuple[bool, fl
 
 
 @given(calls=outcomes, worked=st.booleans())
-def test_a_failure_makes_a_tool_weigh_more_and_a_success_no_more(calls: list[tuple[bool, float]], worked: bool) -> None:
+def test_a_failure_makes_a_tool_weigh_more_and_a_success_no_more(
+    calls: list[tuple[bool, float]],
+    worked: bool,  # noqa: FBT001  # drawn
+) -> None:
     board, now = lived(calls)
     before = board.weight(spec(), Rates(), now)
     ticket = board.begin(spec(), now)

@@ -1,6 +1,8 @@
 """The loop: what runs when, what is kept, what is let go, and when it is over."""
+# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import math
+from functools import partial
 
 import anyio
 import pytest
@@ -30,7 +32,6 @@ from agentroute.testing.fakes import (
     After,
     FakeGuard,
     ScriptedTools,
-    World,
     YieldingJournal,
     fake_compensator,
     fake_tool,
@@ -38,6 +39,7 @@ from agentroute.testing.fakes import (
 )
 from agentroute.testing.faults import Fault
 from agentroute.testing.virtual_time import VirtualClock, run_virtual
+from agentroute.testing.world import World
 from tests.laboratory import bench, experiment, in_virtual_time
 
 
@@ -59,7 +61,9 @@ def test_independent_steps_run_at_once() -> None:
 def test_no_more_run_at_once_than_the_limit_allows(limit: int, seconds: float) -> None:
     done = experiment(independent(5), {"all": [f"a{i}" for i in range(5)]}, max_concurrency=limit)
     assert done.result.duration_s == pytest.approx(seconds)
-    moments = sorted([(call.at, 1) for call in done.injector.seen] + [(call.ended or 0, -1) for call in done.injector.seen])
+    moments = sorted(
+        [(call.at, 1) for call in done.injector.seen] + [(call.ended or 0, -1) for call in done.injector.seen]
+    )
     under_way = [sum(step for _, step in moments[: i + 1]) for i in range(len(moments))]
     assert max(under_way) == limit
 
@@ -306,9 +310,7 @@ def test_retry_after_is_waited_for_when_there_is_no_other_way() -> None:
 
 def test_retry_after_is_not_waited_for_when_there_is_another_way() -> None:
     tools = [fake_tool("cheap", ["start"], ["a"]), fake_tool("dear", ["start"], ["a"], usd=1.0)]
-    done = experiment(
-        tools, {"all": ["a"]}, faults=[Fault(type="rate_limit", target="cheap", retry_after_s=7.0)]
-    )
+    done = experiment(tools, {"all": ["a"]}, faults=[Fault(type="rate_limit", target="cheap", retry_after_s=7.0)])
     assert done.called() == ["cheap", "dear"]
     assert done.result.duration_s < 0.1
 
@@ -365,7 +367,10 @@ def test_a_run_is_over_by_its_deadline() -> None:
 
 
 def test_a_route_that_cannot_be_walked_in_time_is_not_begun() -> None:
-    tools = [fake_tool("t", ["start"], ["a"], latency_s=5.0, usd=0.0), fake_tool("q", ["start"], ["a"], latency_s=1.0, usd=1.0)]
+    tools = [
+        fake_tool("t", ["start"], ["a"], latency_s=5.0, usd=0.0),
+        fake_tool("q", ["start"], ["a"], latency_s=1.0, usd=1.0),
+    ]
     done = experiment(tools, {"all": ["a"]}, budget=Budget(deadline_s=3.0))
     assert done.called() == ["q"]
     none = experiment(tools[:1], {"all": ["a"]}, budget=Budget(deadline_s=3.0))
@@ -405,8 +410,8 @@ def test_the_result_says_what_happened() -> None:
     result = done.result
     assert result.model_dump(exclude={"artifacts", "duration_s", "trace_id", "reason"}) == {
         "run_id": "run", "outcome": "succeeded", "goal": "all", "route": ["t", "u"], "attempts": 3, "retries": 1,
-        "reroutes": 0, "escalations": 0, "llm_calls": 0, "cost_usd": pytest.approx(0.05), "suspended": False, "menu": [],
-        "left_behind": [],
+        "reroutes": 0, "escalations": 0, "llm_calls": 0, "cost_usd": pytest.approx(0.05), "suspended": False,
+        "menu": [], "left_behind": [],
     }  # fmt: skip
     assert result["b"] == result.artifacts["b"]
     assert done.story()[0] == "RunStarted"
@@ -474,13 +479,17 @@ class Ticking(VirtualClock):
         return super().now() + self.ticks * self.step
 
 
+def instead(calls: ScriptedTools, *_: object) -> ScriptedTools:
+    return calls
+
+
 @pytest.mark.parametrize("step", [1e-7, 1e-5, 1e-3])
 def test_time_that_passes_between_two_looks_at_the_clock_hangs_nothing(step: float) -> None:
     async def main() -> None:
         for seed in range(40):
             calls = ScriptedTools({"t": [ConnectionRefusedError(), ConnectionRefusedError()]})
             tried = bench([fake_tool("t", ["start"], ["a"])], {"all": ["a"]}, seed=seed, health=Health(backoff_s=0.001))
-            agent = tried.agent.with_options(clock=Ticking(step), wrap_executor=lambda *_: calls)
+            agent = tried.agent.with_options(clock=Ticking(step), wrap_executor=partial(instead, calls))
             with anyio.fail_after(60):
                 result = await agent.run(inputs={"start": "x"})
             assert result.outcome == "succeeded"
@@ -492,4 +501,3 @@ def test_the_last_word_is_the_last_event() -> None:
     done = experiment([fake_tool("t", ["start"], ["a"])], [Goal("all", ["a"])])
     assert len(done.of(RunFinished)) == 1
     assert len(done.of(AttemptSucceeded)) == 1
-

@@ -1,0 +1,269 @@
+"""Plain functions in threads: real time, real blocking, and a process that still comes to an end."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from contextvars import ContextVar
+from typing import Annotated
+
+import anyio
+import pytest
+
+from agentroute import Agent, Artifact, Budget, Goal, Health, current, tool
+from agentroute.adapters.memory_journal import MemoryJournal
+from agentroute.ids import RunId
+from agentroute.run.events import AttemptFailed, LateResultFenced
+
+pytestmark = pytest.mark.anyio
+
+Start = Annotated[str, Artifact("start")]
+Value = Annotated[str, Artifact("value")]
+Other = Annotated[str, Artifact("other")]
+setting: ContextVar[str] = ContextVar("setting", default="unset")
+
+
+def agent(*tools: object, goals: list[Goal] | None = None, **options: object) -> Agent:
+    return Agent(name="a", tools=tools, goals=goals or [Goal("g", requires=[Value])], **options)  # pyright: ignore[reportArgumentType]
+
+
+async def test_plain_functions_run_side_by_side() -> None:
+    barrier = threading.Barrier(2, timeout=5)
+
+    @tool(effect="read")
+    def one(start: Start) -> Value:
+        barrier.wait()
+        return "one"
+
+    @tool(effect="read")
+    def two(start: Start) -> Other:
+        barrier.wait()
+        return "two"
+
+    both = agent(one, two, goals=[Goal("g", requires=[Value, Other])])
+    assert (await both.run(inputs={"start": "x"})).outcome == "succeeded"
+
+
+async def test_the_event_loop_is_not_blocked() -> None:
+    @tool(effect="read")
+    def slow(start: Start) -> Value:
+        time.sleep(0.3)
+        return "done"
+
+    ticks = 0
+    async with anyio.create_task_group() as tasks:
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await anyio.sleep(0.01)
+                ticks += 1
+
+        tasks.start_soon(tick)
+        await agent(slow).run(inputs={"start": "x"})
+        tasks.cancel_scope.cancel()
+    assert ticks > 10
+
+
+async def test_a_thread_sees_the_context_of_its_run() -> None:
+    @tool(effect="read")
+    def look(start: Start) -> Value:
+        return f"{setting.get()} {current().run_id}"
+
+    setting.set("set by the caller")
+    result = await agent(look).run(inputs={"start": "x"}, run_id="r1")
+    assert result["value"] == "set by the caller r1"
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt], ids=lambda e: e.__name__)
+async def test_what_a_thread_raises_is_the_attempts_failure(error: type[BaseException]) -> None:
+    def raising() -> str:
+        raise error("from the thread")
+
+    @tool(effect="read")
+    def bad(start: Start) -> Value:
+        return raising()
+
+    @tool(effect="read", usd=1.0)
+    def good(start: Start) -> Value:
+        return "good"
+
+    if issubclass(error, Exception):
+        assert (await agent(bad, good).run(inputs={"start": "x"})).route == ["good"]
+        return
+    with pytest.raises(BaseException) as caught:  # noqa: PT011  # either kind ends the program, as it does elsewhere
+        await agent(bad, good).run(inputs={"start": "x"})
+    assert isinstance(_innermost(caught.value), error)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    return _innermost(inner[0]) if inner else error
+
+
+async def test_a_late_result_is_fenced_off() -> None:
+    release = threading.Event()
+    calls: list[int] = []
+
+    @tool(effect="read", timeout_s=0.1)
+    def slow_once(start: Start) -> Value:
+        calls.append(current().attempt)
+        if len(calls) == 1:
+            release.wait(5)
+            return "late"
+        return "in time"
+
+    @tool(effect="read")
+    async def after(value: Value) -> Other:
+        release.set()
+        await anyio.sleep(0.3)
+        return value
+
+    journal = MemoryJournal()
+    late = agent(slow_once, after, goals=[Goal("g", requires=[Other])], journal=journal)
+    result = await late.run(inputs={"start": "x"}, run_id="r")
+    assert (result["other"], result["value"]) == ("in time", "in time")
+    events = [record.event for record in await journal.read(RunId("r"))]
+    assert [event.error for event in events if isinstance(event, AttemptFailed)] == ["TimeoutError"]
+    assert [(event.attempt, event.succeeded) for event in events if isinstance(event, LateResultFenced)] == [(1, True)]
+
+
+async def test_a_late_failure_is_fenced_off_as_one() -> None:
+    @tool(effect="read", timeout_s=0.1)
+    def slow(start: Start) -> Value:
+        time.sleep(0.2)
+        raise ValueError("too late to matter")
+
+    @tool(effect="read", usd=1.0)
+    async def other(start: Start) -> Value:
+        await anyio.sleep(0.5)
+        return "other"
+
+    journal = MemoryJournal()
+    health = Health(max_attempts=1)
+    result = await agent(slow, other, journal=journal, health=health).run(inputs={"start": "x"}, run_id="r")
+    assert result.route == ["other"]
+    events = [record.event for record in await journal.read(RunId("r"))]
+    assert [event.succeeded for event in events if isinstance(event, LateResultFenced)] == [False]
+
+
+async def test_a_run_is_over_by_its_deadline_although_a_thread_hangs() -> None:
+    release = threading.Event()
+
+    @tool(effect="read", timeout_s=30)
+    def hangs(start: Start) -> Value:
+        release.wait(20)
+        return "never"
+
+    began = anyio.current_time()
+    result = await agent(hangs, budget=Budget(deadline_s=0.2)).run(inputs={"start": "x"})
+    assert result.outcome == "escalated"
+    assert anyio.current_time() - began < 2
+    release.set()
+
+
+async def test_cancelling_a_run_leaves_its_thread_behind_at_once() -> None:
+    release = threading.Event()
+
+    @tool(effect="read")
+    def hangs(start: Start) -> Value:
+        release.wait(20)
+        return "never"
+
+    began = anyio.current_time()
+    with anyio.move_on_after(0.1):
+        await agent(hangs).run(inputs={"start": "x"})
+    assert anyio.current_time() - began < 2
+    release.set()
+
+
+async def test_the_limit_on_concurrency_bounds_threads() -> None:
+    lock, under_way, most = threading.Lock(), 0, 0
+
+    @tool(effect="read")
+    def count(start: Start) -> Value:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+        return "x"
+
+    limited = agent(count, max_concurrency=3)
+    async with anyio.create_task_group() as runs:
+        for _ in range(12):
+            runs.start_soon(lambda: limited.run(inputs={"start": "x"}))
+    assert most == 3
+
+
+def program(body: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of its own, and wait no longer than ten seconds for its end."""
+    head = """
+        import time
+        from typing import Annotated
+        from agentroute import Agent, Artifact, Budget, Goal, Health, tool
+        Start, Value = Annotated[str, Artifact("start")], Annotated[str, Artifact("value")]
+    """
+    source = textwrap.dedent(head) + textwrap.dedent(body)
+    return subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=10, check=False)
+
+
+async def test_a_thread_that_hangs_for_good_does_not_keep_the_process_alive() -> None:
+    done = await anyio.to_thread.run_sync(
+        program,
+        """
+        @tool(effect="read", timeout_s=0.2)
+        def hangs(start: Start) -> Value:
+            time.sleep(3600)
+            return "never"
+
+        @tool(effect="read", usd=1.0)
+        def other(start: Start) -> Value:
+            return "other"
+
+        goals, health = [Goal("g", requires=[Value])], Health(max_attempts=1)
+        print(Agent(name="a", tools=[hangs, other], goals=goals, health=health).run_sync(inputs={"start": "x"}).route)
+        """,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("['other']", 0), done.stderr
+
+
+async def test_a_thread_that_ends_after_the_event_loop_disturbs_nothing() -> None:
+    done = await anyio.to_thread.run_sync(
+        program,
+        """
+        @tool(effect="read", timeout_s=0.1)
+        def slow(start: Start) -> Value:
+            time.sleep(0.5)
+            return "late"
+
+        agent = Agent(name="a", tools=[slow], goals=[Goal("g", requires=[Value])], health=Health(max_attempts=1))
+        print(agent.run_sync(inputs={"start": "x"}).outcome)
+        time.sleep(1.0)
+        print("still here")
+        """,
+    )
+    assert done.stdout.split("\n")[:2] == ["escalated", "still here"]
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+
+
+async def test_an_interrupted_program_ends() -> None:
+    """Ctrl+C while a tool hangs in a thread: the process is gone at once, and says why."""
+    body = """
+        import os, signal, threading
+
+        @tool(effect="read")
+        def hangs(start: Start) -> Value:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(3600)
+            return "never"
+
+        Agent(name="a", tools=[hangs], goals=[Goal("g", requires=[Value])]).run_sync(inputs={"start": "x"})
+    """
+    done = await anyio.to_thread.run_sync(program, body)
+    assert done.returncode != 0
+    assert "KeyboardInterrupt" in done.stderr

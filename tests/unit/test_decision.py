@@ -1,0 +1,231 @@
+"""Decisions are pure: the same facts give the same decision, and any process can take a run up from its facts."""
+# pyright: reportPrivateUsage=false, reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from agentroute.graph.cost import Rates
+from agentroute.graph.goal import GoalSpec
+from agentroute.graph.toolgraph import ToolGraph
+from agentroute.guard.budget import Ledger
+from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
+from agentroute.ports import Tool
+from agentroute.routing.health import Health, HealthBoard
+from agentroute.run.choices import Abandon, Ask, Call, Decision, Finish, Record, Wait
+from agentroute.run.decision import Navigator
+from agentroute.run.events import (
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    Event,
+    Rerouted,
+    Retried,
+    RouteChosen,
+    RunStarted,
+)
+from agentroute.run.outlook import Outlook
+from agentroute.run.result import result_of
+from agentroute.run.state import RunState, fold
+from agentroute.testing.fakes import fake_tool
+from agentroute.testing.faults import Fault
+from tests.laboratory import experiment
+
+STARTED = RunStarted(0.0, "a", GoalId("g"), {ArtifactId("start"): "x"}, 0.0)
+
+
+class Desk:
+    """A navigator and the facts it reads; no clock, no event loop, nothing called."""
+
+    def __init__(self, tools: Sequence[Tool], *, deadline_s: float | None = None, health: Health | None = None) -> None:
+        goals = [GoalSpec(GoalId("g"), (ArtifactId("b"),)), GoalSpec(GoalId("h"), (ArtifactId("a"),), 0.5)]
+        self.state = RunState()
+        self.board = HealthBoard(health or Health())
+        outlook = Outlook(
+            graph=ToolGraph([tool.spec for tool in tools], goals),
+            state=self.state,
+            board=self.board,
+            ledger=Ledger(),
+            rates=Rates(),
+            origin=0.0,
+            deadline_s=deadline_s,
+        )
+        guards = {tool.spec.name: tool.when for tool in tools if tool.when is not None}
+        self.navigator = Navigator(outlook, guards=guards, backoff=float)
+        self.take_in(STARTED)
+
+    def take_in(self, *events: Event) -> None:
+        for event in events:
+            self.state.apply(event)
+            self.navigator.note(event)
+
+    def decide(self, now: float = 0.0) -> Decision:
+        return self.navigator.decide(now)
+
+    def follow(self, now: float = 0.0) -> Decision:
+        """Take in what follows from the facts, up to the first decision that is not a fact."""
+        while isinstance(decision := self.decide(now), Record):
+            self.take_in(decision.event)
+        return decision
+
+    def begin(self, call: Decision, attempt: int, now: float = 0.0) -> None:
+        assert isinstance(call, Call)
+        key = "" if call.tool.effect == "read" else "k"
+        number = self.state.tries.get(call.tool.name, 0) + 1
+        self.take_in(
+            AttemptStarted(now, AttemptId(attempt), call.tool.name, number, key, NanoUsd(0), call.role, call.about)
+        )
+
+    def fail(self, attempt: int, tool: str, kind: str = "transient", now: float = 0.0) -> None:
+        self.take_in(AttemptFailed(now, AttemptId(attempt), ToolId(tool), kind, "E", "m", NanoUsd(0)))  # pyright: ignore[reportArgumentType]
+
+    def succeed(self, attempt: int, tool: str, *outputs: str, now: float = 0.0) -> None:
+        values = {ArtifactId(name): "v" for name in outputs}
+        self.take_in(AttemptSucceeded(now, AttemptId(attempt), ToolId(tool), values, NanoUsd(0)))
+
+
+CHAIN = [
+    fake_tool("one", ["start"], ["a"]),
+    fake_tool("two", ["a"], ["b"]),
+    fake_tool("way", ["start"], ["b"], usd=1.0),
+]
+
+
+def called(decision: Decision) -> str:
+    return decision.tool.name if isinstance(decision, Call) else type(decision).__name__
+
+
+def test_first_a_route_then_its_first_step_then_a_wait() -> None:
+    desk = Desk(CHAIN)
+    first = desk.decide()
+    assert isinstance(first, Record)
+    assert isinstance(first.event, RouteChosen)
+    assert first.event.tools == ("one", "two")
+    call = desk.follow()
+    assert called(call) == "one"
+    desk.begin(call, 1)
+    assert desk.decide() == Wait()
+
+
+def test_asking_twice_before_anything_has_happened_gives_the_same_answer() -> None:
+    desk = Desk(CHAIN)
+    assert desk.decide() == desk.decide()
+
+
+def test_the_next_step_follows_from_the_success_of_the_one_before() -> None:
+    desk = Desk(CHAIN)
+    desk.begin(desk.follow(), 1)
+    desk.succeed(1, "one", "a")
+    assert called(desk.follow()) == "two"
+
+
+def test_a_goal_that_is_reached_ends_the_run() -> None:
+    desk = Desk(CHAIN)
+    desk.take_in(AttemptStarted(0.0, AttemptId(1), ToolId("way"), 1, "", NanoUsd(0)))
+    desk.succeed(1, "way", "b")
+    assert desk.follow() == Finish("succeeded", "reached 'g'")
+
+
+@pytest.mark.parametrize(("kind", "answer"), [("transient", Retried), ("permanent", Rerouted), ("contract", Rerouted)])
+def test_a_failure_is_answered_by_what_the_new_route_is(kind: str, answer: type) -> None:
+    desk = Desk(CHAIN)
+    desk.begin(desk.follow(), 1)
+    desk.fail(1, "one", kind)
+    decision = desk.decide()
+    assert isinstance(decision, Record)
+    assert isinstance(decision.event, answer)
+
+
+def test_a_retry_waits_for_its_backoff() -> None:
+    desk = Desk(CHAIN)
+    desk.begin(desk.follow(), 1)
+    desk.fail(1, "one")
+    assert desk.follow(0.0) == Wait(1.0)
+    assert called(desk.follow(1.0)) == "one"
+
+
+def test_an_open_breaker_is_no_way() -> None:
+    desk = Desk(CHAIN, health=Health(trip_after=1))
+    spec = CHAIN[0].spec
+    desk.board.fail(desk.board.begin(spec, 0.0), 0.0)
+    decision = desk.decide(0.0)
+    assert isinstance(decision, Record)
+    assert isinstance(decision.event, RouteChosen)
+    assert decision.event.tools == ("way",)
+
+
+def test_what_others_learn_changes_the_route_of_a_run_that_waits() -> None:
+    desk = Desk(CHAIN, health=Health(trip_after=1))
+    desk.begin(desk.follow(), 1)
+    desk.succeed(1, "one", "a")
+    desk.board.fail(desk.board.begin(CHAIN[1].spec, 0.0), 0.0)
+    decision = desk.decide(0.0)
+    assert isinstance(decision, Record)
+    assert isinstance(decision.event, RouteChosen)
+    assert (decision.event.tools, decision.event.reason) == (("way",), "health changed")
+
+
+def test_when_no_way_is_left_the_menu_has_what_is_feasible() -> None:
+    desk = Desk(CHAIN[:2])
+    desk.begin(desk.follow(), 1)
+    desk.succeed(1, "one", "a")
+    desk.begin(desk.follow(), 2)
+    desk.fail(2, "two", "permanent")
+    decision = desk.follow()
+    assert isinstance(decision, Ask)
+    assert [option.choice for option in decision.menu] == ["h", "hand-over"]
+    assert "two (m)" in decision.reason
+
+
+def test_past_the_deadline_nothing_new_is_begun() -> None:
+    desk = Desk(CHAIN, deadline_s=5.0)
+    assert called(desk.follow(4.9)) == "one"
+    late = Desk(CHAIN, deadline_s=5.0)
+    decision = late.decide(5.0)
+    assert isinstance(decision, Ask)
+    assert "deadline" in decision.reason
+
+
+def test_a_reader_that_the_new_route_does_not_want_is_let_go() -> None:
+    tools = [
+        fake_tool("one", ["start"], ["a"]),
+        fake_tool("side", ["start"], ["c"]),
+        fake_tool("two", ["a", "c"], ["b"]),
+        fake_tool("way", ["start"], ["b"], usd=1.0),
+    ]
+    desk = Desk(tools)
+    desk.begin(desk.follow(), 1)
+    desk.begin(desk.follow(), 2)
+    desk.fail(1, "one", "permanent")
+    assert desk.follow() == Abandon((AttemptId(2),))
+
+
+# -------------------------------------------------------------------- facts are all there is
+
+
+def trouble() -> Sequence[Fault]:
+    return [
+        Fault(type="error", status=500, target="t0", attempts=(1, 1)),
+        Fault(type="error", status=404, target="t1"),
+        Fault(type="rate_limit", target="t2", retry_after_s=1.0, attempts=(1, 1)),
+    ]
+
+
+def test_the_state_is_a_fold_over_the_journal() -> None:
+    tools = [
+        *(fake_tool(f"t{i}", ["start"], [f"a{i}"], seconds=0.1 * i, usd=0.01) for i in range(4)),
+        fake_tool("t1-too", ["start"], ["a1"], usd=1.0),
+        fake_tool("join", ["a0", "a1", "a2", "a3"], ["b"]),
+    ]
+    done = experiment(tools, {"all": ["b"]}, faults=trouble())
+    events = [record.event for record in done.records]
+    told = done.result
+    assert result_of(told.run_id, fold(events), duration_s=told.duration_s, trace_id=told.trace_id) == told  # pyright: ignore[reportArgumentType]
+    for length in range(1, len(events)):
+        state = fold(events[:length])
+        assert state.finished is None
+        begun = sum(isinstance(event, AttemptStarted) for event in events[:length])
+        assert state.attempts == begun
+        assert len(state.in_flight) + len(state.done) <= begun
+        assert math.isfinite(state.spent)
