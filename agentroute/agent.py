@@ -25,7 +25,7 @@ from agentroute.graph.inputs import Names
 from agentroute.graph.tool import AtLeast, KOfN, Need, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
-from agentroute.ids import ArtifactId, GoalId, RunId, ToolId
+from agentroute.ids import ArtifactId, GoalId, NanoUsd, RunId, ToolId, dollars
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, ToolSource
 from agentroute.routing.health import Health, HealthBoard
 from agentroute.run.events import Chosen, Event, Resumed, RunStarted
@@ -193,7 +193,12 @@ class Agent:
     # ---------------------------------------------------------------- runs
 
     async def run(
-        self, *values: Any, goal: str | None = None, inputs: Mapping[str, Any] | None = None, run_id: str | None = None
+        self,
+        *values: Any,
+        goal: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+        budget: Budget | None = None,
     ) -> RunResult:
         """Pursue a goal.
 
@@ -202,6 +207,7 @@ class Agent:
             goal: Name of the goal; the first of the agent's if left out.
             inputs: Artifacts at hand by name, for types too common to be recognised.
             run_id: Name of the run; made up if left out.
+            budget: Limits of this run, in place of the agent's.
 
         Returns:
             How it ended. A run that failed in any way the agent could survive returns too.
@@ -221,7 +227,7 @@ class Agent:
         with self._driving(run):
             if run_id is not None:
                 await self._check_unused(run)
-            limits = services.budget
+            limits = budget or services.budget
             runner = Runner(services, run, RunState(), limits, origin=services.clock.now())
             started = RunStarted(
                 0.0, self.name, asked, at_hand, services.clock.wall(), limits.money, limits.deadline_s, limits.llm_calls
@@ -317,8 +323,12 @@ class Agent:
         label, budget = ToolId(name or f"{self.name}.{asked}"), self._services.budget
         spec = agent_tool_spec(label, self.graph, self.graph.goals[asked], route, budget, timeout_s)
 
-        async def run(inputs: Mapping[ArtifactId, Any]) -> RunResult:
-            return await self.run(goal=asked, inputs={str(name): value for name, value in inputs.items()})
+        async def run(inputs: Mapping[ArtifactId, Any], limit: NanoUsd | None) -> RunResult:
+            usd = min(
+                (x for x in (budget.usd, None if limit is None else dollars(limit)) if x is not None), default=None
+            )
+            named = {str(name): value for name, value in inputs.items()}
+            return await self.run(goal=asked, inputs=named, budget=replace(budget, usd=usd))
 
         return AgentTool(spec, self.types, run)
 
@@ -455,7 +465,7 @@ def _with_auxiliaries(tools: Iterable[Tool]) -> list[Tool]:
         if not hasattr(tool, "spec"):
             name = getattr(tool, "__name__", repr(tool))
             raise DefinitionError(f"tool {name!r}", "is not a tool yet; decorate the function with @tool")
-        found += [tool, *tool.auxiliaries]
+        found += [part for part in (tool, *tool.auxiliaries) if not any(part is known for known in found)]
     return found
 
 

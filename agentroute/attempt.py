@@ -21,6 +21,8 @@ class Attempt:
             providers that take one.
         original_key: For calls that verify or undo an effect: the key of the attempt that made it, or may have.
         deadline: Monotonic seconds (`agentroute.ports.Clock.now`) when the attempt is given up.
+        spending_limit: Nano-dollars reserved for it, if the run has a budget.
+        still_running: The attempt was given up, and its thread goes on.
         model: Name of the model that answered, once a model step has said so.
         tokens: Tokens read and written, once a model step has said so.
     """
@@ -31,6 +33,8 @@ class Attempt:
     idempotency_key: str
     deadline: float
     original_key: str = ""
+    spending_limit: NanoUsd | None = None
+    still_running: bool = False
     model: str | None = None
     tokens: tuple[int, int] | None = None
     charged: NanoUsd | None = field(default=None, repr=False)

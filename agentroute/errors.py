@@ -18,7 +18,7 @@ Errors carry their facts as fields, and their message says what to do next.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 FailureKind = Literal["transient", "rate_limited", "permanent", "contract", "ambiguous"]
 """What is known about a failed attempt.
@@ -34,6 +34,9 @@ contract
 ambiguous
     Nobody knows whether it happened: a timeout, a lost connection, a crash between call and record.
 """
+
+
+LONGEST_RETRY_AFTER_S = 1e8
 
 
 class AgentrouteError(Exception):
@@ -99,14 +102,19 @@ class ToolError(AgentrouteError):
 
     Args:
         message: For people; recorded with secrets redacted.
-        kind: One of `FailureKind`. ``"transient"`` and ``"permanent"`` promise that nothing happened.
+        kind: One of `FailureKind`. ``"transient"``, ``"rate_limited"`` and ``"permanent"`` promise that nothing
+            happened; without a promise it is ``"ambiguous"``.
         retry_after_s: Seconds the provider asked to wait, if it did.
     """
 
     def __init__(
-        self, message: str = "", *, kind: FailureKind = "transient", retry_after_s: float | None = None
+        self, message: str = "", *, kind: FailureKind = "ambiguous", retry_after_s: float | None = None
     ) -> None:
         """Keep the kind and the waiting time as fields."""
+        if kind not in get_args(FailureKind):
+            raise DefinitionError("ToolError", f"kind must be one of {', '.join(get_args(FailureKind))}, not {kind!r}")
+        if retry_after_s is not None and not 0 <= retry_after_s <= LONGEST_RETRY_AFTER_S:
+            raise DefinitionError("ToolError", f"retry_after_s must be seconds from 0 on, not {retry_after_s!r}")
         super().__init__(message or kind)
         self.kind: FailureKind = kind
         self.retry_after_s = retry_after_s

@@ -116,9 +116,7 @@ class FencedBlockParser:
             language, options = region.lexemes["language"], region.lexemes["options"]
             if language in OTHER_SPELLINGS:
                 where = document.line_column(region.start)
-                raise ValueError(
-                    f"{document.path}: {where}: write {OTHER_SPELLINGS[language]}, not {language}"
-                )
+                raise ValueError(f"{document.path}: {where}: write {OTHER_SPELLINGS[language]}, not {language}")
             title = re.search(r"""\btitle=["']([^"']+)["']""", options)
             block = Block(language, region.lexemes["source"], title[1] if title else "")
             yield Region(region.start, region.end, parsed=block, evaluator=run_block)
@@ -189,9 +187,7 @@ def run_command(command: Command) -> str | None:
     if program in LEFT_TO_THE_READER:
         return unknown_target(words) if program == "make" else None
     if program not in RUN_HERE:
-        return (
-            f"$ {command.line}\n{program} is not run from documentation: see RUN_HERE, or skip with a reason"
-        )
+        return f"$ {command.line}\n{program} is not run from documentation: see RUN_HERE, or skip with a reason"
     status, output = shell(command.line)
     if status != command.status:
         return f"$ {command.line}\nexit status {status}, expected {command.status}\n{output}"

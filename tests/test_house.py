@@ -22,9 +22,7 @@ REGISTRY_HOST = re.compile(
 )
 MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:work|root|home|Users|tmp)/(?=\w)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-PINNED = re.compile(
-    r"^(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>\S+)(?: ; (?P<marker>[^\\]+?))? \\$", re.MULTILINE
-)
+PINNED = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>\S+)(?: ; (?P<marker>[^\\]+?))? \\$", re.MULTILINE)
 
 
 def tracked_files() -> list[Path]:
@@ -96,9 +94,7 @@ def test_a_lock_names_no_host_and_hashes_everything(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     assert "://" not in text
     assert re.findall(r"^-+\w.*", text, re.MULTILINE) == [], "options of an index or a source"
-    requirements = re.split(
-        r"\n(?=\S)", "\n".join(line for line in text.splitlines() if line.strip()[:1] != "#")
-    )
+    requirements = re.split(r"\n(?=\S)", "\n".join(line for line in text.splitlines() if line.strip()[:1] != "#"))
     assert len(requirements) > 50
     assert [each for each in requirements if not PINNED.match(each) or "--hash=sha256:" not in each] == []
 
@@ -119,9 +115,7 @@ def test_the_locks_hold_every_direct_dependency() -> None:
 
     groups = PROJECT["dependency-groups"]
     needed = (
-        names(PROJECT["project"]["dependencies"])
-        | names(groups["demo"])
-        | names(PROJECT["build-system"]["requires"])
+        names(PROJECT["project"]["dependencies"]) | names(groups["demo"]) | names(PROJECT["build-system"]["requires"])
     )
     runtime = pinned(ROOT / "requirements/runtime.txt")
     assert needed <= runtime.keys()
@@ -177,10 +171,7 @@ def test_every_section_of_the_documentation_is_there() -> None:
 def test_links_of_the_pages_outside_the_site_lead_somewhere() -> None:
     pages = [file for file in tracked_files() if file.suffix == ".md" and DOCS not in file.parents]
     assert [
-        f"{page.relative_to(ROOT)} -> {link}"
-        for page in pages
-        for link in local_links(page)
-        if not link.exists()
+        f"{page.relative_to(ROOT)} -> {link}" for page in pages for link in local_links(page) if not link.exists()
     ] == []
 
 

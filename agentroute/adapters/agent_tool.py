@@ -8,10 +8,10 @@ from agentroute.errors import DefinitionError, ToolError
 from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Cost
 from agentroute.graph.goal import GoalSpec
-from agentroute.graph.tool import EFFECTS, Guard, KOfN, ToolSpec, artifacts_of
+from agentroute.graph.tool import Guard, KOfN, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
-from agentroute.ids import ArtifactId, ToolId, dollars
+from agentroute.ids import ArtifactId, NanoUsd, ToolId, dollars
 from agentroute.ports import Tool, Values
 from agentroute.routing.router import Route
 from agentroute.run.result import RunResult
@@ -28,9 +28,12 @@ class AgentTool:
     auxiliaries: Sequence[Tool] = ()
 
     def __init__(
-        self, spec: ToolSpec, types: Mapping[ArtifactId, ArtifactType], run: Callable[[Values], Awaitable[RunResult]]
+        self,
+        spec: ToolSpec,
+        types: Mapping[ArtifactId, ArtifactType],
+        run: Callable[[Values, NanoUsd | None], Awaitable[RunResult]],
     ) -> None:
-        """Bind the contract and the way to start a run from its inputs."""
+        """Bind the contract and the way to start a run from its inputs, within a limit in nano-dollars."""
         self.spec = spec
         self.types = types
         self._run = run
@@ -42,10 +45,11 @@ class AgentTool:
             ToolError: It did not reach the goal. Ambiguous if it left effects behind, else permanent: what could be
                 tried, it has tried.
         """
-        result = await self._run(inputs)
+        attempt = current()
+        result = await self._run(inputs, attempt.spending_limit)
         current().charge(usd=result.cost_usd)
         if result.outcome != "succeeded":
-            kind = "ambiguous" if result.left_behind else "permanent"
+            kind = "ambiguous" if result.left_behind or result.suspended else "permanent"
             raise ToolError(f"agent run {result.run_id} {result.outcome}: {result.reason}", kind=kind)
         return {name: result.artifacts[name] for name in self.spec.produces}
 
@@ -55,7 +59,8 @@ def agent_tool_spec(  # noqa: PLR0917  # called once, in this order
 ) -> ToolSpec:
     """The contract of an agent's goal: from the inputs of its cheapest route to the goal's artifacts.
 
-    Its effect is the most far-reaching of the agent's tools, its worst case the agent's whole budget.
+    It changes nothing if none of the agent's tools does, else it must run once: another run has other keys. Its worst
+    case is the agent's whole budget.
 
     Raises:
         DefinitionError: The goal asks for "at least k of": then nobody could say what the tool produces.
@@ -72,6 +77,6 @@ def agent_tool_spec(  # noqa: PLR0917  # called once, in this order
         optional=tuple(sorted(graph.inputs - needed)),
         produces=tuple(artifacts_of(goal.requires)),
         cost=Cost(usd=usd, usd_max=max(usd, worst), latency_s=sum(spec.cost.latency_s for spec in specs)),
-        effect=EFFECTS[max(EFFECTS.index(tool.effect) for tool in graph.routable.values())],
+        effect="read" if all(tool.effect == "read" for tool in graph.routable.values()) else "once",
         timeout_s=timeout_s or budget.deadline_s or LONGEST_RUN_S,
     )

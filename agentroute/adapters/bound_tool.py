@@ -75,7 +75,7 @@ class BoundTool:
         """Call the function with the artifacts at hand."""
         arguments = {name: inputs[artifact] for name, artifact in self._parameters.items() if artifact in inputs}
         call = partial(self._function, **arguments)
-        result = await own_failures(call()) if self._is_async else await run_in_thread(call, current().on_late)
+        result = await own_failures(call()) if self._is_async else await run_in_thread(call, current())
         return self._outputs(result)
 
     def _match(self) -> dict[str, ArtifactId]:
@@ -84,7 +84,7 @@ class BoundTool:
         matched: dict[str, ArtifactId] = {}
         for parameter in inspect.signature(self._function).parameters.values():
             artifact = by_name.get(parameter.name) or self._by_annotation(parameter.name, takes)
-            if artifact is None and len(takes) == 1:
+            if artifact is None and len(takes) == 1 and takes[0] not in matched.values():
                 artifact = takes[0]
             if artifact is not None:
                 matched[parameter.name] = artifact

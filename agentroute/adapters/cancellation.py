@@ -18,10 +18,13 @@ async def own_failures(call: Awaitable[Result]) -> Result:
     latter it would end the run, and nobody had asked for that.
 
     Raises:
-        ToolError: Something that it awaited was cancelled, and we were not; nobody knows how far it had come.
+        ToolError: It tried to end the process, or something that it awaited was cancelled and we were not. Nobody
+            knows how far it had come.
     """
     try:
         return await call
+    except SystemExit as error:
+        raise ToolError("raised SystemExit", kind="ambiguous") from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling() or anyio.get_current_task().has_pending_cancellation():

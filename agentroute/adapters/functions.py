@@ -83,7 +83,7 @@ class FunctionTool:
         if self._is_async:
             result = await own_failures(self.function(**arguments))
         else:
-            result = await run_in_thread(partial(self.function, **arguments), current().on_late)
+            result = await run_in_thread(partial(self.function, **arguments), current())
         return self._outputs(result)
 
     def _arguments(self, inputs: Values) -> dict[str, Any]:
@@ -203,6 +203,9 @@ def _build(
 ) -> FunctionTool:
     label = ToolId(name or function.__name__)
     subject = f"tool {label!r}"
+    for option, given in (("when=", when), ("ensure=", ensure)):
+        if inspect.iscoroutinefunction(given):
+            raise DefinitionError(subject, f"{option} must be a plain function: it only looks, and must not wait")
     contract = read_signature(function, subject=subject, local_names=scope, allow_none=True, returned=returns)
     verifier = _auxiliary(verify, label, "verify", contract, scope)
     compensator = _auxiliary(compensate, label, "compensate", contract, scope)

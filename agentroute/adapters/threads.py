@@ -15,18 +15,22 @@ import anyio
 import anyio.from_thread
 import anyio.lowlevel
 
+from agentroute.attempt import Attempt
+from agentroute.errors import ToolError
 
-async def run_in_thread(function: Callable[[], Any], on_late: Callable[[bool], None] | None = None) -> Any:
+
+async def run_in_thread(function: Callable[[], Any], attempt: Attempt | None = None) -> Any:
     """Call `function` in a thread and wait for it; on cancellation, leave it behind.
 
     Args:
         function: Sees the caller's context variables.
-        on_late: Called on the event loop, with whether it worked, if it ends after it was left behind.
+        attempt: Told when the thread is left behind, and when it ends after all.
 
     Raises:
-        BaseException: Whatever `function` raises.
+        Exception: Whatever `function` raises.
+        ToolError: It tried to end the thread or the process (``sys.exit``); nobody knows how far it had come.
     """
-    call = _Call(function, on_late)
+    call = _Call(function, attempt)
     threading.Thread(target=call.work, args=(contextvars.copy_context(),), name="agentroute tool", daemon=True).start()
     return await call.outcome()
 
@@ -34,33 +38,39 @@ async def run_in_thread(function: Callable[[], Any], on_late: Callable[[bool], N
 class _Call:
     """Hand-over between the thread and the event loop. All fields but the result are touched by the loop only."""
 
-    def __init__(self, function: Callable[[], Any], on_late: Callable[[bool], None] | None) -> None:
+    def __init__(self, function: Callable[[], Any], attempt: Attempt | None) -> None:
         self.function = function
-        self.on_late = on_late
+        self.attempt = attempt
         self.done = anyio.Event()
         self.token = anyio.lowlevel.current_token()
         self.abandoned = False
         self.value: Any = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
     def work(self, context: contextvars.Context) -> None:
         try:
             self.value = context.run(self.function)
-        except BaseException as error:  # noqa: BLE001  # handed to the waiting task
+        except Exception as error:  # noqa: BLE001  # handed to the waiting task
             self.error = error
+        except BaseException as error:  # noqa: BLE001  # a tool does not end its caller's process
+            self.error = ToolError(f"raised {type(error).__name__}", kind="ambiguous")
         with contextlib.suppress(RuntimeError, anyio.RunFinishedError):  # the event loop is gone, nobody waits any more
             anyio.from_thread.run_sync(self._deliver, token=self.token)
 
     def _deliver(self) -> None:
         self.done.set()
-        if self.abandoned and self.on_late is not None:
-            self.on_late(self.error is None)
+        if self.abandoned and self.attempt is not None:
+            self.attempt.still_running = False
+            if self.attempt.on_late is not None:
+                self.attempt.on_late(self.error is None)
 
     async def outcome(self) -> Any:
         try:
             await self.done.wait()
         except BaseException:
             self.abandoned = True
+            if self.attempt is not None:
+                self.attempt.still_running = not self.done.is_set()
             raise
         if self.error is not None:
             raise self.error

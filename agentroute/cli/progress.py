@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
+from agentroute.adapters.logs import printable
 from agentroute.ids import RunId, dollars
 from agentroute.ports import Observer
 from agentroute.run.events import (
@@ -38,7 +39,7 @@ class Progress(Observer):
         line = describe(event)
         if line is not None:
             style, text = line
-            self._console.print(Text(f"{event.at:8.3f}s  {text}", style=style))
+            self._console.print(Text(printable(f"{event.at:8.3f}s  {text}"), style=style))
 
 
 def describe(event: Event) -> tuple[str, str] | None:  # noqa: C901, PLR0912  # one line per kind of fact

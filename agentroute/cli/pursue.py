@@ -5,17 +5,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
 import anyio
-import anyio.to_thread
 import click
 from pydantic import ValidationError
-from pydantic_core import to_json
 
-from agentroute.adapters.logs import configure_structlog
+from agentroute.adapters.logs import configure_structlog, printable
+from agentroute.adapters.threads import run_in_thread
 from agentroute.agent import Agent
 from agentroute.cli.progress import Progress
 from agentroute.cli.target import load_agent
@@ -23,6 +23,7 @@ from agentroute.errors import InputError
 from agentroute.graph.artifact import ArtifactType
 from agentroute.ids import ArtifactId, RunId
 from agentroute.ports import Clock, Observer, ToolExecutor
+from agentroute.run.codec import plain_json
 from agentroute.run.events import Event, Outcome
 from agentroute.run.result import RunResult
 
@@ -61,7 +62,7 @@ def to_the_end(agent: Agent, goal: str | None, inputs: dict[str, Any]) -> RunRes
         async with watched:
             result = await watched.run(goal=goal, inputs=inputs)
             while result.suspended and sys.stdin.isatty():
-                result = await watched.resume(result.run_id, await anyio.to_thread.run_sync(_ask_person, result))
+                result = await watched.resume(result.run_id, await run_in_thread(partial(_ask_person, result)))
             return result
 
     signal.signal(signal.SIGTERM, _interrupt)
@@ -161,7 +162,7 @@ def read_inputs(file: Path | None) -> dict[str, Any]:
 
 def as_json(result: RunResult) -> str:
     """The result as one JSON document; values that JSON cannot hold are shown by their type."""
-    return result.model_dump_json(indent=2, fallback=lambda value: f"<{type(value).__name__}>")
+    return json.dumps(plain_json(result), indent=2)
 
 
 def as_text(agent: Agent, result: RunResult) -> str:
@@ -170,7 +171,7 @@ def as_text(agent: Agent, result: RunResult) -> str:
     reached = {name: result.artifacts[name] for name in wanted if name in result.artifacts}
     counts = f"{result.retries} retries, {result.reroutes} reroutes, {result.escalations} escalations"
     lines = [
-        f"{result.outcome}: {result.reason}",
+        printable(f"{result.outcome}: {result.reason}"),
         f"route     {' -> '.join(result.route) or 'nothing was called'}",
         f"attempts  {result.attempts} ({counts}, {result.llm_calls} model calls)",
         f"cost      {result.cost_usd:.6f} USD in {result.duration_s:.2f} s",
@@ -186,6 +187,5 @@ def as_text(agent: Agent, result: RunResult) -> str:
 
 def _brief(value: object) -> str:
     """A value in one line, without anything that could act on a terminal."""
-    text = to_json(value, fallback=lambda odd: f"<{type(odd).__name__}>").decode()
-    text = "".join(character if character.isprintable() else "?" for character in text)
+    text = printable(json.dumps(plain_json(value), separators=(",", ":"), ensure_ascii=False))
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "..."

@@ -53,7 +53,12 @@ class Names:
         Raises:
             InputError: A value is no artifact of the agent, could be several, or does not fit its type.
         """
-        found = {self._recognise(value): value for value in values}
+        found: dict[ArtifactId, Any] = {}
+        for value in values:
+            artifact = self._recognise(value)
+            if artifact in found:
+                raise InputError(f"two values for {artifact!r}; a run has one of each artifact")
+            found[artifact] = value
         for name, value in named.items():
             artifact = self.artifact(name)
             kind = self._types.get(artifact)

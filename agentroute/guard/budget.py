@@ -95,11 +95,15 @@ class Ledger:
         """Model calls that may still be made; None without a limit."""
         return None if self.model_call_limit is None else max(0, self.model_call_limit - self.model_calls)
 
+    def fits(self, worst: NanoUsd, *, model_call: bool = False) -> bool:
+        """Whether the worst case of an attempt can still be reserved. An overspent run affords nothing, free or not."""
+        if self.limit is not None and self.spent + self.reserved + worst > self.limit:
+            return False
+        return not model_call or self.model_calls_left is None or self.model_calls_left > 0
+
     def reserve(self, worst: NanoUsd, *, model_call: bool = False) -> Reservation | None:
         """Hold back the worst case of an attempt, or return None if it does not fit any more."""
-        if self.limit is not None and self.spent + self.reserved + worst > self.limit:
-            return None
-        if model_call and self.model_call_limit is not None and self.model_calls >= self.model_call_limit:
+        if not self.fits(worst, model_call=model_call):
             return None
         self.reserved += worst
         self.model_calls += model_call

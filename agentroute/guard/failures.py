@@ -58,6 +58,10 @@ class Failure:
             return replace(self, kind="transient")
         return self
 
+    def unsure(self, effect: Effect) -> bool:
+        """Whether an effect that may safely be repeated may have happened: the same call is, another tool's is not."""
+        return effect == "idempotent" and self.kind in ("ambiguous", "contract")
+
     def in_doubt(self, effect: Effect) -> bool:
         """Whether an effect that must happen once may have happened.
 
@@ -67,13 +71,20 @@ class Failure:
 
 
 def classify(error: BaseException, *, wall: float = 0.0) -> Failure:
-    """Say what `error` means for the attempt that raised it.
+    """Say what `error` means for the attempt that raised it. Never raises; what cannot be read is ambiguous.
 
     Args:
         error: As raised by the tool; causes are looked at where the error itself says nothing.
         wall: Seconds since 1970, to read a ``Retry-After`` that is a date.
     """
-    error = _innermost(error)
+    try:
+        return _classified(_innermost(error), wall)
+    except Exception as broken:  # noqa: BLE001  # an error whose own attributes or text raise
+        name = type(error).__name__
+        return Failure("ambiguous", name, f"{name}, which cannot be read: {type(broken).__name__}")
+
+
+def _classified(error: BaseException, wall: float) -> Failure:
     kind, retry_after_s = _kind(error, wall)
     text = " ".join(str(error)[:LONGEST_TEXT].split())
     return Failure(kind, type(error).__name__, text or type(error).__name__, retry_after_s)
@@ -132,7 +143,7 @@ def _retry_after(error: BaseException, wall: float) -> float | None:
     value = headers.get("retry-after") if headers is not None and hasattr(headers, "get") else None
     if not isinstance(value, str):
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal() and value.isascii():
         return float(min(int(value.strip()[:9]), 10**8))
     try:
         when = parsedate_to_datetime(value)

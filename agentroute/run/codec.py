@@ -18,11 +18,16 @@ def encode(event: Event) -> dict[str, Any]:
     data = {field.name: getattr(event, field.name) for field in fields(event)}
     return {
         "event": type(event).__name__,
-        **to_jsonable_python(data, fallback=lambda value: f"<{type(value).__name__}>"),
+        **plain_json(data),
     }
 
 
 def chain(previous: str, event: Event) -> str:
     """Digest of `event` after `previous`: SHA-256 over both, the event as canonical JSON."""
     canonical = json.dumps(encode(event), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(f"{previous}{canonical}".encode()).hexdigest()
+    return hashlib.sha256(f"{previous}{canonical}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def plain_json(value: object) -> Any:
+    """Any value as JSON data: bytes in base64, and what JSON cannot hold by the name of its type."""
+    return to_jsonable_python(value, bytes_mode="base64", fallback=lambda odd: f"<{type(odd).__name__}>")

@@ -111,7 +111,8 @@ class AttemptSucceeded:
 class AttemptFailed:
     """The attempt failed. `error` is the exception's type, `message` what it said (redacted).
 
-    `in_doubt`: the tool changes something that must happen once, and nobody knows whether it did.
+    `in_doubt`: the tool changes something that must happen once, and nobody knows whether it did. `unsure`: nobody
+    knows either, but the same call may be made again.
     """
 
     at: float
@@ -122,6 +123,7 @@ class AttemptFailed:
     message: str
     spent: NanoUsd
     in_doubt: bool = False
+    unsure: bool = False
     retry_after_s: float | None = None
 
 

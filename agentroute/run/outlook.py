@@ -94,10 +94,7 @@ class Outlook:
 
     def affordable(self, spec: ToolSpec) -> bool:
         """Whether the worst case of one attempt fits into what is left."""
-        left = self.ledger.left
-        if left is not None and spec.cost.worst > left:
-            return False
-        return not (spec.calls_model and self.ledger.model_calls_left == 0)
+        return self.ledger.fits(spec.cost.worst, model_call=spec.calls_model)
 
     def start_at(self, spec: ToolSpec, now: float) -> float:
         """Earliest start of the next attempt."""

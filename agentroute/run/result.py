@@ -77,7 +77,7 @@ def result_of(run_id: RunId, state: RunState, *, duration_s: float, trace_id: st
         duration_s=duration_s,
         trace_id=trace_id,
         reason=finished.reason if finished else state.suspended_for,
-        left_behind=list(finished.left_behind) if finished else [],
+        left_behind=list(finished.left_behind if finished else [e.tool for e in state.effects.values()]),
         suspended=finished is None,
         menu=[option.choice for option in state.menu],
     )

@@ -37,9 +37,10 @@ class Saga:
     def clear_up(self, now: float) -> Decision | None:
         """Before the end: look again for effects that came late, and undo what was in vain, the last first."""
         state = self._state
-        if state.rechecks:
-            doubt = next(iter(state.rechecks.values()))
-            return self._remedy(doubt, [("verify", self._graph.tools[doubt.tool].verify)], now)
+        for doubt in state.rechecks.values():
+            verifier = self._graph.tools[doubt.tool].verify
+            if verifier is not None:
+                return self._remedy(doubt, [("verify", verifier)], now)
         for attempt in reversed(self.in_vain()):
             effect = state.effects[attempt]
             compensator = self._graph.tools[effect.tool].compensate
@@ -64,8 +65,8 @@ class Saga:
         """Say how it ends, and what stays behind without being part of the result."""
         state = self._state
         in_vain = [state.effects[attempt].tool for attempt in self.in_vain()]
-        open_ends = [event.tool for event in state.unresolved.values()]
-        left = (*(tool for tool in in_vain if self._graph.tools[tool].effect == "once"), *open_ends)
+        open_ends = [event.tool for event in (*state.rechecks.values(), *state.unresolved.values())]
+        left = tuple(dict.fromkeys((*in_vain, *open_ends)))
         behind = f"; left behind: {', '.join(left)}" if left else ""
         if state.unresolved:
             return Finish("escalated", "; ".join(event.reason for event in state.unresolved.values()), left)

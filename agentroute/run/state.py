@@ -49,10 +49,12 @@ class RunState:
         not_before: Earliest next attempt of a tool, in seconds since the start.
         unanswered: Failures that no retry, reroute, demotion or escalation has answered yet.
         doubts: Failures of tools whose effect may have happened.
+        step_keys: Idempotency key of each tool on the route that has one: the same for all its attempts.
         uses: Attempts that made the inputs of an attempt.
         keys: Idempotency key of each attempt that has one.
         effects: Attempts that changed something and have not been undone, in order of completion.
-        rechecks: Effects found not to have happened after a timeout, to be looked for once more before the end.
+        rechecks: Effects that may still come to light: found absent after a timeout, or of a tool that may be called
+            again and was not. They are looked for once more before the end.
         makers: Which success made each artifact; inputs have none.
         auxiliary_failures: Latest failure to verify or undo, by the attempt it was about.
         waiting_for: Tool that the run said it waits for.
@@ -79,6 +81,7 @@ class RunState:
     not_before: dict[ToolId, float] = field(default_factory=dict)
     unanswered: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     doubts: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
+    step_keys: dict[ToolId, str] = field(default_factory=dict[ToolId, str])
     uses: dict[AttemptId, tuple[AttemptId, ...]] = field(default_factory=dict[AttemptId, tuple[AttemptId, ...]])
     keys: dict[AttemptId, str] = field(default_factory=dict[AttemptId, str])
     effects: dict[AttemptId, AttemptSucceeded | Verified] = field(default_factory=dict)
@@ -159,6 +162,8 @@ class RunState:
             self.uses[event.attempt] = event.uses
         if event.key:
             self.keys[event.attempt] = event.key
+            if event.role == "step":
+                self.step_keys[event.tool] = event.key
         self.in_flight[event.attempt] = event
         self.tries[event.tool] = event.number
         self.waiting_for = None
@@ -187,6 +192,8 @@ class RunState:
             self.unanswered[event.attempt] = event
             if event.in_doubt:
                 self.doubts[event.attempt] = event
+            elif event.unsure:
+                self.rechecks[event.attempt] = event
         if event.kind in ("permanent", "contract"):
             self.closed[event.tool] = event.message
 
@@ -223,6 +230,7 @@ class RunState:
         """What was undone is no longer there: neither the effect nor what it produced."""
         self.doubts.pop(event.attempt, None)
         self.effects.pop(event.attempt, None)
+        self.step_keys.pop(event.tool, None)  # made once more, it is another effect
         self._remedied(event.attempt, event.compensator)
         for artifact in [name for name, maker in self.makers.items() if maker.attempt == event.attempt]:
             del self.makers[artifact], self.artifacts[artifact]

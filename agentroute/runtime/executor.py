@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from agentroute.attempt import Attempt, serving
 from agentroute.errors import FailureKind, ToolError
-from agentroute.graph.tool import ToolSpec
+from agentroute.graph.artifact import ArtifactType
 from agentroute.guard.budget import Reservation
 from agentroute.guard.effects import idempotency_key
 from agentroute.guard.failures import LONGEST_MESSAGE, Failure, classify
@@ -81,6 +81,7 @@ class Executor:
         self._late = late
         self._now = now
         self._deadline = outlook.deadline_s
+        self._left: dict[AttemptId, Attempt] = {}  # attempts given up whose threads go on
         self._scoped = [o for o in services.observers if type(o).attempt_scope is not Observer.attempt_scope]
 
     async def begin(self, call: Call) -> "Flight | None":
@@ -100,7 +101,7 @@ class Executor:
                 attempt=AttemptId(self._state.attempts + 1),
                 tool=spec.name,
                 number=self._state.tries.get(spec.name, 0) + 1,
-                key="" if spec.effect == "read" else self._key(spec, inputs),
+                key=self._key(call, inputs),
                 reserved=reservation.amount,
                 role=call.role,
                 about=call.about,
@@ -123,6 +124,7 @@ class Executor:
         """Make the attempt and record how it ended, whatever happens."""
         started = flight.started
         attempt = Attempt(self._run_id, started.tool, started.attempt, started.key, deadline=0.0)
+        attempt.spending_limit = flight.reservation.amount if self._ledger.limit is not None else None
         attempt.original_key = "" if started.about is None else self._state.keys.get(started.about, "")
         attempt.on_late = lambda worked: self._late(
             LateResultFenced(self._now(), started.attempt, started.tool, worked)
@@ -205,33 +207,58 @@ class Executor:
             return self._deadline
         return self._deadline + GRACE_S
 
-    def _key(self, spec: ToolSpec, inputs: Mapping[ArtifactId, Any]) -> str:
+    def _key(self, call: Call, inputs: Mapping[ArtifactId, Any]) -> str:
+        """Key of the effect: that of the tool's first attempt in this run, whatever became of its inputs since."""
+        spec = call.tool
+        if spec.effect == "read":
+            return ""
+        known = self._state.step_keys.get(spec.name) if call.role == "step" else None
         types = self._services.tools[spec.name].types
-        plain = {name: types[name].to_json(value) if name in types else value for name, value in inputs.items()}
-        return idempotency_key(self._run_id, spec.name, plain)
+        return known or idempotency_key(
+            self._run_id, spec.name, {n: _plain(types.get(n), v) for n, v in inputs.items()}
+        )
 
     # ---------------------------------------------------------------- the outcome
 
     async def _succeeding(self, flight: "Flight", attempt: Attempt) -> list[Event]:
         """Make the call; what follows from its success."""
         outputs = await self._call(flight, attempt)
+        about = flight.started.about
+        if flight.started.role == "verify" and about is not None:
+            self._check_finding(about, outputs)
         self._services.board.succeed(flight.ticket, self._services.clock.now())
         spent, now, started = flight.settle(attempt, "expected"), self._now(), flight.started
-        tool, about = started.tool, started.about
+        tool = started.tool
         events: list[Event] = [
             AttemptSucceeded(now, started.attempt, tool, outputs, spent, attempt.model, attempt.tokens)
         ]
         if about is not None:
-            subject = self._state.doubts.get(about) or self._state.rechecks.get(about) or self._state.effects[about]
+            subject = self._subject(about)
             if started.role == "verify":
                 events.append(Verified(now, about, subject.tool, tool, bool(outputs), outputs))
             else:
                 events.append(Compensated(now, about, subject.tool, tool))
         return events
 
+    def _subject(self, about: AttemptId) -> AttemptFailed | AttemptSucceeded | Verified:
+        return self._state.doubts.get(about) or self._state.rechecks.get(about) or self._state.effects[about]
+
+    def _check_finding(self, about: AttemptId, outputs: Values) -> None:
+        """Hold what a verifier found against what the tool itself promises, and against what we know of its call.
+
+        Raises:
+            ToolError: It does not satisfy the tool's ``ensure=``; or nothing was found, and the call is still running.
+        """
+        if outputs:
+            _ensure(self._services.tools[self._subject(about).tool], outputs)
+        elif (left := self._left.get(about)) is not None and left.still_running:
+            raise ToolError("not found, but the call in question is still running", kind="transient")
+
     def _failing(self, flight: "Flight", attempt: Attempt, error: Exception) -> list[Event]:
         """What follows from a failure."""
         services, spec = self._services, flight.call.tool
+        if attempt.still_running:
+            self._left[flight.started.attempt] = attempt
         failure = classify(error, wall=services.clock.wall())
         self._tell_health(flight.ticket, failure)
         known = failure.for_effect(spec.effect)
@@ -244,6 +271,7 @@ class Executor:
             message=services.redact(failure.message)[:LONGEST_MESSAGE],
             spent=flight.settle(attempt, CHARGED[failure.kind]),
             in_doubt=flight.call.role == "step" and failure.in_doubt(spec.effect),
+            unsure=flight.call.role == "step" and failure.unsure(spec.effect),
             retry_after_s=failure.retry_after_s,
         )
         return [event]
@@ -292,8 +320,18 @@ class Flight:
         cost = self.call.tool.cost
         declared: dict[Charge, NanoUsd] = {"nothing": NanoUsd(0), "expected": cost.expected, "worst": cost.worst}
         spent = declared[charge] if attempt.charged is None else attempt.charged
+        if charge == "worst":  # what was reported may not have been all
+            spent = max(spent, cost.worst)
         self.reservation.settle(spent)
         return spent
+
+
+def _plain(kind: ArtifactType | None, value: object) -> object:
+    """A value as JSON data; what JSON cannot hold, as Python shows it."""
+    try:
+        return value if kind is None else kind.to_json(value)
+    except Exception:  # noqa: BLE001  # serialisers are the user's
+        return repr(value)
 
 
 def _checked(tool: Tool, raw: Values, *, may_be_absent: bool) -> Values:

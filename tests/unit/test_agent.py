@@ -75,7 +75,12 @@ def test_what_does_not_fit_is_refused(options: dict[str, Any], why: str) -> None
 
 def test_two_tools_of_one_name_are_refused() -> None:
     with pytest.raises(DefinitionError, match="two tools have this name"):
-        Agent(name="a", tools=[search, search], goals=[Goal("g", requires=[Flights])])
+        Agent(name="a", tools=[search, tool(name="search")(search.function)], goals=[Goal("g", requires=[Flights])])
+
+
+def test_the_same_tool_given_twice_is_one_tool() -> None:
+    agent = Agent(name="a", tools=[search, search], goals=[Goal("g", requires=[Flights])])
+    assert list(agent.graph.tools) == ["search"]
 
 
 def test_a_function_that_is_no_tool_is_refused() -> None:

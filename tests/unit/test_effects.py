@@ -227,7 +227,7 @@ def test_effects_that_cannot_be_undone_are_named() -> None:
         world=world,
     )
     assert done.result.outcome == "escalated"
-    assert set(done.result.left_behind) == {"one", "three"}
+    assert set(done.result.left_behind) == {"one", "two", "three"}
 
 
 def test_an_effect_that_will_not_be_undone_goes_to_a_person() -> None:
