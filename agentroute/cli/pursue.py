@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -42,11 +43,12 @@ def prepare(
 ) -> Agent:
     """Load the agent and put it into the surroundings that the options ask for."""
     configure_structlog()  # a tool that logs must not write between our results
-    return load_agent(target, mcp=mcp).with_options(
+    agent = load_agent(target, mcp=mcp)
+    return agent.with_options(
         escalate=escalate,
         seed=seed,
         observers=() if quiet or "AGENTROUTE_LOG" in os.environ else (Progress(),),
-        wrap_executor=_injector(faults, seed),
+        wrap_executor=_injector(faults, seed, agent),
     )
 
 
@@ -97,12 +99,17 @@ def _ask_person(result: RunResult) -> str:
     return click.prompt("Your choice", type=click.Choice(result.menu), err=True)
 
 
-def _injector(faults: tuple[str, ...], seed: int | None) -> Callable[[ToolExecutor, Clock], ToolExecutor] | None:
+def _injector(
+    faults: tuple[str, ...], seed: int | None, agent: Agent
+) -> Callable[[ToolExecutor, Clock], ToolExecutor] | None:
     if not faults:
         return None
     from agentroute.testing.faults import FaultyCalls, parse_fault  # only for those who inject faults
 
     rules = [parse_fault(text) for text in faults]
+    for text, rule in zip(faults, rules, strict=True):
+        if not any(fnmatchcase(tool, rule.target) for tool in agent.graph.tools):
+            raise InputError(f"--fault {text}: no tool is named {rule.target!r}, so it would test nothing")
 
     def wrap(calls: ToolExecutor, clock: Clock) -> ToolExecutor:
         return FaultyCalls(calls, rules, clock=clock, seed=seed or 0)

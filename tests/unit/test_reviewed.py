@@ -242,6 +242,6 @@ def test_conditions_that_would_have_to_be_awaited_are_refused() -> None:
 
     with pytest.raises(DefinitionError, match="plain function"):
 
-        @tool(ensure=later)
+        @tool(ensure=later)  # pyright: ignore[reportArgumentType]
         async def pay(order: Order) -> Paid:
             return Paid()
