@@ -60,7 +60,7 @@ def agent_tool_spec(  # noqa: PLR0917  # called once, in this order
     """The contract of an agent's goal: from the inputs of its cheapest route to the goal's artifacts.
 
     It changes nothing if none of the agent's tools does, else it must run once: another run has other keys. Its worst
-    case is the agent's whole budget.
+    case is the agent's whole budget, or each of its tools called once where it has none.
 
     Raises:
         DefinitionError: The goal asks for "at least k of": then nobody could say what the tool produces.
@@ -70,7 +70,8 @@ def agent_tool_spec(  # noqa: PLR0917  # called once, in this order
     specs = [graph.tools[tool] for tool in route.tools]
     needed = {artifact for spec in specs for artifact in artifacts_of(spec.requires)} & graph.inputs
     usd = sum(spec.cost.usd for spec in specs)
-    worst = sum(dollars(spec.cost.worst) for spec in specs) if budget.usd is None else budget.usd
+    everything = sum(dollars(tool.cost.worst) for tool in graph.routable.values())
+    worst = everything if budget.usd is None else budget.usd
     return ToolSpec(
         name=name,
         requires=tuple(sorted(needed)),

@@ -90,7 +90,7 @@ async def test_a_repository_that_no_way_can_read_is_handed_over(tmp_path: Path) 
     repository.git("config", "core.repositoryFormatVersion", "99")
     watcher = Watcher()
     result = await report_on(repository.path, watcher)
-    assert (result.outcome, result.left_behind) == ("escalated", [])
+    assert (result.outcome, result.left_behind) == ("escalated", ["choose_path"])
     assert not {"report", "WrittenReport", "Activity"} & result.artifacts.keys()
     assert {tool.rpartition("_by_")[2] for tool in watcher.failures()} == {"server", "git", "dulwich"}
     assert not (tmp_path / ".agentroute/reports/repository.md").exists()

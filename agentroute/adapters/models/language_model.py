@@ -144,7 +144,7 @@ class LiteLlm:
                     **options,
                 )
         except TimeoutError:
-            raise AnswerLostError(f"{model}: no answer within {timeout_s:g} s") from None
+            raise AnswerLostError(f"{model}: no answer within {timeout_s:g} s", kind="transient") from None
         except Exception as error:  # noqa: BLE001  # litellm raises its own errors, the vendors', and Python's
             raise self._failure(model, error) from None
         return _completion(response, price)
