@@ -1,4 +1,4 @@
-"""What a reviewer broke once: double effects, lost ones, frozen loops, and errors that escaped."""
+"""Hard cases: double effects, lost ones, frozen loops, and errors that escape."""
 
 import sys
 import time
