@@ -1,6 +1,7 @@
 """The contract of a tool that is called with named values over a wire (MCP, HTTP), not by a signature."""
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast, get_args, get_origin
@@ -104,6 +105,39 @@ class WireContract:
     def _to_json(self, artifact: ArtifactId, value: Any) -> Any:
         known = self.types.get(artifact)
         return to_jsonable_python(value) if known is None else known.to_json(value)
+
+
+class WireTool(ABC):
+    """What every tool with a `WireContract` says of itself; how it is called is up to the tool."""
+
+    @abstractmethod
+    def wire(self) -> WireContract:
+        """What it takes and returns."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The contract proper."""
+        return self.wire().spec
+
+    @property
+    def types(self) -> Mapping[ArtifactId, ArtifactType]:
+        """Types of the artifacts, as far as they are known."""
+        return self.wire().types
+
+    @property
+    def when(self) -> Guard | None:
+        """Guard, if there is one."""
+        return self.wire().when
+
+    @property
+    def ensure(self) -> Callable[[Any], bool] | None:
+        """Postcondition, if there is one."""
+        return self.wire().ensure
+
+    @property
+    def auxiliaries(self) -> Sequence[Tool]:
+        """Tools given for ``verify`` or ``compensate``."""
+        return self.wire().auxiliaries
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from agentroute.guard.budget import Budget
-from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, dollars
+from agentroute.ids import ArtifactId, AttemptId, GoalId, ToolId, dollars
 from agentroute.run.events import (
     HAND_OVER,
     AttemptAbandoned,
@@ -41,7 +41,6 @@ class RunState:
         limits: Budget of the run.
         artifacts: Values at hand.
         route: Tools of the current route, the ones already done included.
-        weight: Expected cost of the route when it was chosen.
         done: Tools that completed, in order of completion.
         in_flight: Attempts without an outcome.
         tries: Attempts per tool that count against its limit.
@@ -72,8 +71,6 @@ class RunState:
     artifacts: dict[ArtifactId, Any] = field(default_factory=dict)
     inputs: frozenset[ArtifactId] = frozenset()
     route: tuple[ToolId, ...] = ()
-    weight: NanoUsd = NanoUsd(0)
-    optimal: bool = False
     done: list[ToolId] = field(default_factory=list)
     in_flight: dict[AttemptId, AttemptStarted] = field(default_factory=dict)
     tries: dict[ToolId, int] = field(default_factory=dict)
@@ -118,9 +115,9 @@ class RunState:
                 self.reroutes += 1
                 self._answered(event.attempt)
                 self.not_before[event.tool] = event.at + event.wait_s
-                self.route, self.weight, self.optimal = event.after, event.weight_after, event.optimal
+                self.route = event.after
             case RouteChosen():
-                self.route, self.weight, self.optimal = event.tools, event.weight, event.optimal
+                self.route = event.tools
             case GuardClosed():
                 self.closed[event.tool] = event.reason
             case AttemptAbandoned():

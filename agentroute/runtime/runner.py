@@ -80,7 +80,7 @@ class Runner:
                 case Wait(until):
                     await self._wait(flights, until)
                 case Record(event):
-                    await self._conclude(event, facts)
+                    await self.record(event, after=facts)
                 case Abandon(attempts):
                     await self._abandon(flights, attempts)
                 case Ask(menu, reason):
@@ -95,21 +95,20 @@ class Runner:
         """Seconds since the run started."""
         return self._services.clock.now() - self._origin
 
-    async def record(self, event: Event) -> None:
+    async def record(self, event: Event, *, after: int | None = None) -> None:
         """Append a fact to the journal, then let everybody see it. What is not recorded has not happened.
 
         One at a time: the journal has the facts in the order in which the state took them in. And whole or not at
         all: nothing cuts in between writing a fact down and believing it.
+
+        Args:
+            event: The fact.
+            after: How many facts it follows from. If there are more by now it may not follow any longer, and is
+                dropped: the next decision takes them all into account.
         """
         with anyio.CancelScope(shield=True):
             async with self._recording:
-                await self._take_in(event)
-
-    async def _conclude(self, event: Event, facts: int) -> None:
-        """Record what followed from the first so many facts; if there are more by now, it may not follow any longer."""
-        with anyio.CancelScope(shield=True):
-            async with self._recording:
-                if self._facts == facts:
+                if after is None or after == self._facts:
                     await self._take_in(event)
 
     async def _take_in(self, event: Event) -> None:

@@ -1,18 +1,16 @@
 """Plain HTTP endpoints as tools."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
 from agentroute.adapters.http.request import Endpoint, Method, Outgoing
 from agentroute.adapters.http.secret import Secret
 from agentroute.adapters.http.url_template import UrlTemplate
-from agentroute.adapters.wire_contract import ToolOptions, WireContract, read_contract
+from agentroute.adapters.wire_contract import ToolOptions, WireContract, WireTool, read_contract
 from agentroute.errors import DefinitionError
-from agentroute.graph.artifact import ArtifactType
-from agentroute.graph.tool import Effect, ToolSpec
-from agentroute.ids import ArtifactId
-from agentroute.ports import Guard, Tool, Values
+from agentroute.graph.tool import Effect
+from agentroute.ports import Values
 
 if TYPE_CHECKING:
     import httpx
@@ -34,7 +32,7 @@ EFFECTS: Mapping[Method, Effect] = {
 
 
 @dataclass(frozen=True, eq=False)
-class HttpTool:
+class HttpTool(WireTool):
     """An endpoint with a contract; `http_tool` makes one.
 
     Attributes:
@@ -51,35 +49,9 @@ class HttpTool:
     max_bytes: int = field(default=MAX_BYTES, repr=False)
     follow_redirects: bool = field(default=False, repr=False)
 
-    @property
-    def contract(self) -> WireContract:
+    def wire(self) -> WireContract:
         """What it takes and returns."""
         return self.endpoint.contract
-
-    @property
-    def spec(self) -> ToolSpec:
-        """The contract proper."""
-        return self.contract.spec
-
-    @property
-    def types(self) -> Mapping[ArtifactId, ArtifactType]:
-        """Types of the artifacts, as far as they are known."""
-        return self.contract.types
-
-    @property
-    def when(self) -> Guard | None:
-        """Guard, if there is one."""
-        return self.contract.when
-
-    @property
-    def ensure(self) -> Callable[[Any], bool] | None:
-        """Postcondition, if there is one."""
-        return self.contract.ensure
-
-    @property
-    def auxiliaries(self) -> Sequence[Tool]:
-        """Tools given for ``verify`` or ``compensate``."""
-        return self.contract.auxiliaries
 
     async def call(self, inputs: Values) -> Values:
         """Make one request, without retries.
@@ -103,9 +75,9 @@ class HttpTool:
             body = await read_body(response, self.max_bytes)
         finally:
             await response.aclose()
-        if self.contract.nullable and not body:
+        if self.wire().nullable and not body:
             return {}
-        return self.contract.outputs(read_value(body, response, self.contract.result_type, self.parse))
+        return self.wire().outputs(read_value(body, response, self.wire().result_type, self.parse))
 
     async def _send(self, outgoing: Outgoing) -> "httpx.Response":
         from agentroute.adapters.http.client import shared_clients, time_limits

@@ -1,16 +1,13 @@
 """One tool of an MCP server, with a contract."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentroute.adapters.mcp.answers import tool_failed, value_of
-from agentroute.adapters.wire_contract import WireContract
+from agentroute.adapters.wire_contract import WireContract, WireTool
 from agentroute.errors import FailureKind
-from agentroute.graph.artifact import ArtifactType
-from agentroute.graph.tool import ToolSpec
-from agentroute.ids import ArtifactId
-from agentroute.ports import Guard, Tool, ToolSource, Values
+from agentroute.ports import ToolSource, Values
 
 if TYPE_CHECKING:
     from agentroute.adapters.mcp.answers import Answer
@@ -30,7 +27,7 @@ class McpSource(ToolSource, Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class McpTool:
+class McpTool(WireTool):
     """A tool of an MCP server with a contract.
 
     Attributes:
@@ -51,30 +48,9 @@ class McpTool:
     parse: Callable[[str], Any] | None = field(default=None, repr=False)
     errors_mean: FailureKind | None = field(default=None, repr=False)
 
-    @property
-    def spec(self) -> ToolSpec:
-        """The contract proper."""
-        return self.contract.spec
-
-    @property
-    def types(self) -> Mapping[ArtifactId, ArtifactType]:
-        """Types of the artifacts, as far as they are known."""
-        return self.contract.types
-
-    @property
-    def when(self) -> Guard | None:
-        """Guard, if there is one."""
-        return self.contract.when
-
-    @property
-    def ensure(self) -> Callable[[Any], bool] | None:
-        """Postcondition, if there is one."""
-        return self.contract.ensure
-
-    @property
-    def auxiliaries(self) -> Sequence[Tool]:
-        """Tools given for ``verify`` or ``compensate``."""
-        return self.contract.auxiliaries
+    def wire(self) -> WireContract:
+        """What it takes and returns."""
+        return self.contract
 
     async def call(self, inputs: Values) -> Values:
         """Call the tool once. Cancelling this tells the server to stop.
