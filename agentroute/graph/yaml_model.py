@@ -26,14 +26,17 @@ class _Mistake:
     """What `mistake` was told; words for it are sought only if it is among those that are told."""
 
     why: str
+    at: Loc
     other: Loc | None
     near: tuple[str, Sequence[str]] | None
 
     def __str__(self) -> str:
         return self.why
 
-    def sentence(self, positions: Positions) -> str:
-        where = f"; the other is on line {positions.value(self.other)[0]}" if self.other else ""
+    def sentence(self, positions: Positions, loc: Loc) -> str:
+        """All of it, for a mistake that was found at `loc` of the file."""
+        root = loc[: len(loc) - len(self.at)]
+        where = f"; the other is on line {positions.value((*root, *self.other))[0]}" if self.other else ""
         return self.why + where + (suggestion(*self.near) if self.near else "")
 
 
@@ -91,10 +94,10 @@ def mistake(
     Args:
         loc: Where, seen from the model.
         why: One sentence.
-        other: A second place that belongs to it, seen from the root of the file.
+        other: A second place that belongs to it, seen from the model too.
         near: A wrong word and the right ones; the closest is suggested.
     """
-    told = _Mistake(why, other, near)
+    told = _Mistake(why, loc, other, near)
     return InitErrorDetails(type=PydanticCustomError(_MISTAKE, "{told}", {"told": told}), loc=loc, input=None)
 
 
@@ -164,7 +167,7 @@ def _why(detail: ErrorDetails, positions: Positions) -> str:
     """One sentence for one error of pydantic's."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == _MISTAKE:
-        return context["told"].sentence(positions)
+        return context["told"].sentence(positions, detail["loc"])
     if kind in _WANTED:
         return f"expected {_WANTED[kind]}, not {_described(value)}{_quotes(kind, value)}"
     if kind in _BOUNDS:

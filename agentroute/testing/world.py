@@ -80,6 +80,13 @@ class World:
         self.rows.append(made)
         return made
 
+    def never_happened(self, run: str, tool: str) -> bool:
+        """Take back the latest standing effect of a tool in a run, as if it had never been; False if there is none."""
+        standing = self.standing(run, tool)
+        if standing:
+            standing[-1].undone_at = standing[-1].made_at
+        return bool(standing)
+
     def answer(self, outputs: Values) -> Values:
         """Note what a tool really answered."""
         for artifact, value in outputs.items():

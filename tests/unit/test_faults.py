@@ -16,7 +16,17 @@ from agentroute.ids import ArtifactId, AttemptId, RunId, ToolId
 from agentroute.ports import Values
 from agentroute.runtime.services import DirectCalls
 from agentroute.testing.fakes import ScriptedTools, fake_tool
-from agentroute.testing.faults import FAULT_TYPES, NEVER_RUN, Fault, FaultType, FaultyCalls, Seen, parse_fault
+from agentroute.testing.faults import (
+    FAULT_TYPES,
+    NEVER_RUN,
+    Fault,
+    FaultType,
+    FaultyCalls,
+    Schedule,
+    Seen,
+    parse_fault,
+)
+from agentroute.testing.faults.fault import BESIDE_CALLS, IN_CALLS, WIRE_ONLY
 from agentroute.testing.virtual_time import VirtualClock, run_virtual
 from agentroute.testing.world import World
 from tests.laboratory import in_virtual_time
@@ -57,6 +67,7 @@ KINDS: dict[FaultType, str] = {
     "timeout": "ambiguous",
     "hang": "ambiguous",
     "late_success": "ambiguous",
+    "secret_echo": "transient",
 }
 
 
@@ -73,16 +84,124 @@ def test_what_fails_fails_as_its_kind_and_runs_where_it_says(kind: FaultType) ->
     run_virtual(main)
 
 
-@pytest.mark.parametrize("kind", set(FAULT_TYPES) - KINDS.keys() - {"stale"})
-def test_what_answers_falsely_runs_and_answers(kind: FaultType) -> None:
+FALSE: set[FaultType] = {
+    "renamed_field",
+    "type_change",
+    "empty",
+    "error_in_200",
+    "wrong",
+    "injection",
+    "output_bomb",
+}
+
+TRUE: set[FaultType] = {"latency", "ramp", "tail", "price_change", "silent_noop", "duplicate_delivery"}
+
+
+@pytest.mark.parametrize("kind", sorted(FALSE | TRUE))
+def test_what_answers_runs_and_answers_truly_or_not(kind: FaultType) -> None:
     async def main() -> None:
         rig = Rig(Fault(type=kind))
         answer = await rig.call()
-        assert len(rig.world.rows) == 1
-        assert (answer == rig.world.rows[0].outputs) == (kind == "latency")
+        assert len(rig.world.rows) == (2 if kind == "duplicate_delivery" else 1)
+        assert (answer == rig.world.rows[0].outputs) == (kind in TRUE)
+        assert len(rig.world.standing()) == (0 if kind == "silent_noop" else len(rig.world.rows))
         assert [entry.fault.type for entry in rig.calls.triggered] == [kind]
 
     run_virtual(main)
+
+
+def test_every_fault_of_calls_is_tested() -> None:
+    elsewhere: set[FaultType] = {"stale", "flap", "crash"}
+    assert KINDS.keys() | FALSE | TRUE | elsewhere == IN_CALLS
+    assert set(FAULT_TYPES) == IN_CALLS | BESIDE_CALLS | WIRE_ONLY
+
+
+@pytest.mark.parametrize("kind", sorted(WIRE_ONLY))
+def test_what_only_a_wire_can_have_is_refused_for_calls(kind: FaultType) -> None:
+    with pytest.raises(DefinitionError, match="only to bytes on a wire"):
+        FaultyCalls(DirectCalls(), [Fault(type=kind)], clock=VirtualClock())
+
+
+@in_virtual_time
+async def test_a_flapping_tool_is_down_and_up_by_turns() -> None:
+    rig = Rig(Fault(type="flap", down_s=2.0, up_s=1.0))
+    rig.calls.start()
+    outcomes: list[str] = []
+    for _ in range(6):
+        with contextlib.suppress(ConnectionRefusedError):
+            await rig.call()
+        outcomes.append(rig.calls.seen[-1].outcome)
+        await anyio.sleep(1.0)
+    assert [outcome == "answered" for outcome in outcomes] == [False, False, True] * 2
+    assert [entry.fault.type for entry in rig.calls.triggered] == ["flap"] * 4
+
+
+@in_virtual_time
+async def test_a_ramp_takes_longer_with_each_call() -> None:
+    rig = Rig(Fault(type="ramp", latency_s=1.0, factor=2.0))
+    for _ in range(4):
+        await rig.call()
+    assert [(seen.ended or 0.0) - seen.at for seen in rig.calls.seen] == [1.0, 2.0, 4.0, 8.0]
+
+
+@pytest.mark.parametrize(("point", "rows"), [("arrives", 0), ("answered", 1)])
+def test_a_provider_that_crashed_stays_down(point: Any, rows: int) -> None:
+    async def main() -> None:
+        rig = Rig(Fault(type="crash", point=point, attempts=(2, 2), until_s=10.0))
+        await rig.call()
+        for error in (ConnectionResetError, ConnectionRefusedError):
+            with pytest.raises(error):
+                await rig.call()
+        assert len(rig.world.rows) == 1 + rows
+        await anyio.sleep(10.0)
+        await rig.call()
+
+    run_virtual(main)
+
+
+@in_virtual_time
+async def test_a_crash_of_somebody_else_leaves_the_call_alone() -> None:
+    rig = Rig(Fault(type="crash", victim="mail", point="answered"))
+    assert await rig.call() == rig.world.rows[0].outputs
+    assert [(entry.tool, entry.attempt) for entry in rig.calls.triggered] == [("mail", 0)]
+
+
+@in_virtual_time
+async def test_faults_of_one_cause_happen_together_or_not_at_all() -> None:
+    for seed in range(12):
+        rules = [Fault(type="down", toxicity=0.5, cause="storm", attempts=(n, n)) for n in (1, 2, 3)]
+        rig = Rig(*rules, seed=seed)
+        for _ in rules:
+            with contextlib.suppress(ConnectionRefusedError):
+                await rig.call()
+        assert len({seen.outcome for seen in rig.calls.seen}) == 1
+
+
+@in_virtual_time
+async def test_a_rule_counts_for_itself_even_if_another_is_its_twin() -> None:
+    rig = Rig(Fault(type="latency"), Fault(type="latency"), Fault(type="down", attempts=(9, 9)))
+    await rig.call()
+    assert rig.calls.counts == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "hits"),
+    [
+        (Fault(type="down", provider="acme"), [True, False, False]),
+        (Fault(type="down", provider="a*", target="b*"), [True, False, False]),
+        (Fault(type="down", provider="*"), [True, True, False]),
+        (Fault(type="model_down"), [False, False, False]),
+    ],
+    ids=str,
+)
+def test_faults_can_be_aimed_at_a_provider(fault: Fault, hits: list[bool]) -> None:
+    assert [fault.aims_at("book", provider) for provider in ("acme", "bcme", None)] == hits
+
+
+def test_the_moments_of_a_schedule_are_the_edges_of_its_windows_and_phases() -> None:
+    schedule = Schedule([Fault(type="down", from_s=1.0, until_s=4.0), Fault(type="flap", down_s=2.0, up_s=1.0)])
+    assert schedule.moments(until=6.0) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    assert schedule.moments(until=2.5) == [0.0, 1.0, 2.0]
 
 
 @in_virtual_time
@@ -247,6 +366,9 @@ def test_a_renamed_field_is_one_of_the_answers_own_where_it_has_any() -> None:
         ("timeout:book@2", Fault(type="timeout", target="book", attempts=(2, 2))),
         ("down:book@2-3", Fault(type="down", target="book", attempts=(2, 3))),
         ("down:book@2-", Fault(type="down", target="book", attempts=(2, None))),
+        ("flap=2:book", Fault(type="flap", target="book", down_s=2.0)),
+        ("price_change=1.5:book", Fault(type="price_change", target="book", factor=1.5)),
+        ("output_bomb=50:book", Fault(type="output_bomb", target="book", bytes=50)),
         ("down:a:b@c", Fault(type="down", target="a:b@c")),
         (" reset:* ", Fault(type="reset", target="*")),
     ],
@@ -256,7 +378,19 @@ def test_faults_can_be_written_on_the_command_line(text: str, fault: Fault) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["", "error", "error:", ":book", "explode:book", "down=3:book", "error=:b", "error=nan:b"]
+    "text",
+    [
+        "",
+        "error",
+        "error:",
+        ":book",
+        "explode:book",
+        "down=3:book",
+        "error=:b",
+        "error=nan:b",
+        "error=1.2.3:b",
+        "down:b@0",
+    ],
 )
 def test_what_is_no_fault_is_refused_with_what_would_be(text: str) -> None:
     with pytest.raises(DefinitionError, match="fault"):

@@ -1,0 +1,41 @@
+"""Faults that take time."""
+
+import anyio
+
+from agentroute.ports import Values
+from agentroute.testing.faults.passage import Passage
+from agentroute.testing.faults.schedule import Strike
+
+
+async def latency(strike: Strike, passage: Passage) -> Values:
+    """Take longer."""
+    passage.trigger(strike)
+    fault = strike.fault
+    await anyio.sleep(max(0.0, fault.latency_s + fault.jitter_s * (2 * passage.dice.random() - 1)))
+    return await passage.onwards()
+
+
+async def timeout(strike: Strike, passage: Passage) -> Values:
+    """Never answer."""
+    passage.trigger(strike)
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+async def hang(strike: Strike, passage: Passage) -> Values:
+    """Never answer, and do not let the caller go at once either."""
+    passage.trigger(strike)
+    with anyio.CancelScope(shield=True):
+        await anyio.sleep(strike.fault.latency_s)
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+async def late_success(strike: Strike, passage: Passage) -> Values:
+    """Never answer, and do it after the caller has given up."""
+    passage.trigger(strike)
+    try:
+        await anyio.sleep_forever()
+    finally:
+        passage.postpone(passage, strike.fault.latency_s)
+    raise AssertionError
