@@ -112,8 +112,9 @@ class Agent:
         )
         self._sources = _sources(callable_tools)
         self._active: set[RunId] = set()
+        self._max_concurrency = max_concurrency
         self._names = Names(name, self.graph, self.types)
-        self._planner = Planner(self.graph, self._services.board, self._services.rates, self._services.budget)
+        self._planner = self._new_planner()
 
     def with_options(
         self,
@@ -123,9 +124,13 @@ class Agent:
         observers: Sequence[Observer] = (),
         journal: Journal | None = None,
         clock: Clock | None = None,
+        budget: Budget | None = None,
+        health: Health | None = None,
+        model: LanguageModel | None = None,
+        trace: bool = True,
         wrap_executor: Callable[[ToolExecutor, Clock], ToolExecutor] | None = None,
     ) -> Self:
-        """The same agent in other surroundings; tools and health stay shared.
+        """The same agent in other surroundings; tools stay shared, and so does health unless `health` is given.
 
         Args:
             escalate: As for `Agent`.
@@ -133,22 +138,40 @@ class Agent:
             observers: Told of every fact, besides those there are.
             journal: As for `Agent`.
             clock: As for `Agent`.
+            budget: As for `Agent`.
+            health: As for `Agent`. Nothing that was learned so far is taken along, and calls under way are counted
+                anew: the agent as if it had never run, and it may run on another event loop.
+            model: As for `Agent`.
+            trace: False leaves traces and logs out, and observers given so far.
             wrap_executor: Given what makes the calls and the clock, returns what makes them from here on, such as a
                 fault injector.
         """
         known = self._services
         executor, time = known.executor, clock or known.clock
         twin = copy.copy(self)
-        twin._services = replace(  # noqa: SLF001  # a copy of our own
+        twin._surroundings = self._surroundings if trace else Surroundings(self.name, trace=False)  # noqa: SLF001  # a copy of our own
+        twin._services = replace(  # noqa: SLF001
             known,
             escalate=escalate or known.escalate,
             random=known.random if seed is None else Random(seed),  # noqa: S311
-            observers=(*known.observers, *observers),
+            observers=(*(known.observers if trace else ()), *observers),
             journal=journal or known.journal,
             clock=time,
+            budget=budget or known.budget,
+            model=known.model if model is None else lambda: model,
             executor=executor if wrap_executor is None else wrap_executor(executor, time),
+            redact=twin._redact,  # noqa: SLF001
         )
+        if health is not None:
+            twin._active = set()  # noqa: SLF001
+            slots = anyio.Semaphore(self._max_concurrency, fast_acquire=True)
+            twin._services = replace(twin._services, board=HealthBoard(health), slots=slots)  # noqa: SLF001
+        twin._planner = twin._new_planner()  # noqa: SLF001
         return twin
+
+    def _new_planner(self) -> Planner:
+        services = self._services
+        return Planner(self.graph, services.board, services.rates, services.budget)
 
     async def __aenter__(self) -> Self:
         """Nothing to open: what tools need is opened when it is first used."""
@@ -189,6 +212,21 @@ class Agent:
     def rates(self) -> Rates:
         """Exchange rates into money."""
         return self._services.rates
+
+    @property
+    def budget(self) -> Budget:
+        """Limits of each run."""
+        return self._services.budget
+
+    @property
+    def health(self) -> Health:
+        """How quickly trust in a tool is lost and regained."""
+        return self._services.board.settings
+
+    @property
+    def tools(self) -> Mapping[ToolId, Tool]:
+        """Every tool by name, verifiers and compensators included."""
+        return self._services.tools
 
     # ---------------------------------------------------------------- runs
 

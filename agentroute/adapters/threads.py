@@ -8,7 +8,7 @@ call worth a thread).
 import contextlib
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import anyio
@@ -17,6 +17,21 @@ import anyio.lowlevel
 
 from agentroute.attempt import Attempt
 from agentroute.errors import ToolError
+
+_in_line = contextvars.ContextVar("agentroute_in_line", default=False)
+
+
+@contextlib.contextmanager
+def in_line() -> Generator[None]:
+    """Call plain functions on the event loop within the block, without a thread.
+
+    For virtual time: it would not wait for a thread.
+    """
+    token = _in_line.set(True)
+    try:
+        yield
+    finally:
+        _in_line.reset(token)
 
 
 async def run_in_thread(function: Callable[[], Any], attempt: Attempt | None = None) -> Any:
@@ -30,6 +45,9 @@ async def run_in_thread(function: Callable[[], Any], attempt: Attempt | None = N
         Exception: Whatever `function` raises.
         ToolError: It tried to end the thread or the process (``sys.exit``); nobody knows how far it had come.
     """
+    if _in_line.get():
+        await anyio.lowlevel.checkpoint()
+        return function()
     call = _Call(function, attempt)
     threading.Thread(target=call.work, args=(contextvars.copy_context(),), name="agentroute tool", daemon=True).start()
     return await call.outcome()

@@ -24,7 +24,7 @@ Exit status: 0 feasible, 1 not, 2 invalid input.
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def plan(target: str, goal: str | None, have: tuple[str, ...], down: tuple[str, ...], *, as_json: bool) -> None:
     """Print the route that a run of TARGET would take. Nothing is called."""
-    from agentroute.cli.target import load_agent
+    from agentroute.loading import load_agent
 
     agent = load_agent(target)
     found = agent.plan(goal=goal, have=have or None, down=down)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import click
@@ -19,14 +19,17 @@ from agentroute.adapters.logs import configure_structlog, printable
 from agentroute.adapters.threads import run_in_thread
 from agentroute.agent import Agent
 from agentroute.cli.progress import Progress
-from agentroute.cli.target import load_agent
 from agentroute.errors import InputError
 from agentroute.graph.artifact import ArtifactType
 from agentroute.ids import ArtifactId, RunId
+from agentroute.loading import load_agent
 from agentroute.ports import Clock, Observer, ToolExecutor
 from agentroute.run.codec import plain_json
 from agentroute.run.events import Event, Outcome
 from agentroute.run.result import RunResult
+
+if TYPE_CHECKING:
+    from agentroute.adapters.mcp.servers import McpServers
 
 EXIT: dict[Outcome, int] = {"succeeded": 0, "demoted": 3, "escalated": 4, "cancelled": 5}
 """Exit status of the command by how the run ended."""
@@ -43,13 +46,23 @@ def prepare(
 ) -> Agent:
     """Load the agent and put it into the surroundings that the options ask for."""
     configure_structlog()  # a tool that logs must not write between our results
-    agent = load_agent(target, mcp=mcp)
+    agent = load_agent(target, mcp=None if mcp is None else _servers(mcp))
     return agent.with_options(
         escalate=escalate,
         seed=seed,
         observers=() if quiet or "AGENTROUTE_LOG" in os.environ else (Progress(),),
         wrap_executor=_injector(faults, seed, agent),
     )
+
+
+def _servers(mcp: Path) -> "McpServers":
+    """Read an MCP configuration; what it says and nobody uses is told."""
+    from agentroute.adapters.mcp.servers import McpServers  # only for those who use MCP
+
+    servers = McpServers.from_file(mcp)
+    for ignored in servers.ignored:
+        click.echo(f"note: {mcp}: {ignored} is not used", err=True)
+    return servers
 
 
 def to_the_end(agent: Agent, goal: str | None, inputs: dict[str, Any]) -> RunResult:

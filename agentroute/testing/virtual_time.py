@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 
@@ -88,6 +88,34 @@ def run_virtual(main: Callable[..., Awaitable[T]], *args: object, seed: int = 0)
     options = {"clock": MockClock(autojump_threshold=0)}
     with _same_order(seed):
         return anyio.run(partial(main, *args), backend="trio", backend_options=options)
+
+
+@contextmanager
+def sockets_refused() -> "Generator[list[str]]":
+    """Refuse sockets inside of virtual time, where waiting for one looks like waiting for nothing.
+
+    Yields:
+        What was tried, for whoever wants to know why a tool failed.
+    """
+    from trio import socket
+
+    refusals = _NoSockets()
+    before = socket.set_custom_socket_factory(cast("Any", refusals))
+    try:
+        yield refusals.tried
+    finally:
+        socket.set_custom_socket_factory(before)
+
+
+class _NoSockets:
+    """Hands out no sockets (a `trio.abc.SocketFactory`, without importing trio for everybody)."""
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+
+    def socket(self, *_: object) -> Any:
+        self.tried.append("socket")
+        raise OSError("sockets do not mix with virtual time")
 
 
 @contextmanager

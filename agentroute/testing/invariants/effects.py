@@ -17,11 +17,19 @@ def effects_are_single(account: Account) -> Found:
     """No second effect under the same key, or of the same tool on the same inputs, while the first stands."""
     world = account.case.world
     rows = [row for row in world.rows if row.run == account.case.run] if world is not None else []
+    doubled = doubled_on_the_way(account)
     for row in rows:
         for other in rows:
             same = other.tool == row.tool and (other.key == row.key or other.inputs == row.inputs)
+            if other.attempt == row.attempt and row.attempt in doubled:
+                continue
             if same and other.number < row.number and (other.undone_at is None or other.undone_at > row.made_at):
                 yield 4, f"effect {row.number} of {row.tool} repeats effect {other.number} (key {row.key[:8]})"
+
+
+def doubled_on_the_way(account: Account) -> set[int]:
+    """Attempts whose request arrived twice: what that does, their caller cannot see."""
+    return {entry.attempt for entry in ledger(account) if entry.fault.type == "duplicate_delivery"}
 
 
 def doubts_are_settled_first(account: Account) -> Found:
@@ -52,7 +60,21 @@ def _in_doubt(account: Account, failure: AttemptFailed) -> bool:
 
 
 RAN = frozenset(
-    {"malformed", "truncated", "renamed_field", "empty", "ack_lost", "late_success", "timeout", "hang", "reset"}
+    {
+        "malformed",
+        "truncated",
+        "renamed_field",
+        "type_change",
+        "empty",
+        "error_in_200",
+        "output_bomb",
+        "ack_lost",
+        "late_success",
+        "timeout",
+        "hang",
+        "reset",
+        "crash",
+    }
 )
 """Faults after which the caller cannot know that nothing happened."""
 

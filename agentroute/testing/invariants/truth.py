@@ -8,6 +8,7 @@ from agentroute.run.events import AttemptSucceeded, RunFinished, RunStarted, Unr
 from agentroute.testing.faults import UNDETECTABLE, Triggered
 from agentroute.testing.invariants.account import Account, Found, at_hand, ledger, read, satisfied, worked
 from agentroute.testing.invariants.case import Case
+from agentroute.testing.invariants.effects import doubled_on_the_way
 
 
 def undetectable(case: Case) -> list[Triggered]:
@@ -58,8 +59,9 @@ def effects_are_owned(account: Account) -> Found:
     carrying = _carrying(account, finished)
     named = {str(tool) for tool in finished.left_behind} | _said_unknown(account, finished)
     named |= {entry.tool for entry in undetectable(case)}
+    doubled = doubled_on_the_way(account)
     for row in case.world.standing(case.run):
-        if case.graph.tools[ToolId(row.tool)].effect != "once" or row.tool in named:
+        if case.graph.tools[ToolId(row.tool)].effect != "once" or row.tool in named or row.attempt in doubled:
             continue
         if not carrying & set(map(str, row.outputs.values())):
             yield 2, f"effect {row.number} of {row.tool} (attempt {row.attempt}) stands, and nobody owns up to it"

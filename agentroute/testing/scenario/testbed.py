@@ -83,6 +83,10 @@ class Testbed(Protocol):
         """Process id of a server, to be sent signals."""
         ...
 
+    def restart(self, server: str) -> None:
+        """Start a dead server again, at its address."""
+        ...
+
     def reset(self) -> None:
         """Make everything as it was at the start: stopped servers continue, dead ones live, the truth is empty."""
         ...

@@ -1,0 +1,130 @@
+"""Whether expectations hold: each that does not, as a sentence."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic_core import to_jsonable_python
+
+from agentroute.run.result import RunResult
+from agentroute.testing.faults import Seen
+from agentroute.testing.scenario.expectations import Expectations
+from agentroute.testing.scenario.measures import flaps
+from agentroute.testing.scenario.play import Play
+from agentroute.testing.scenario.testbed import Row
+
+OF_RESULT = ("attempts", "retries", "reroutes", "escalations", "llm_calls", "cost_usd", "duration_s")
+"""Numbers that a result has itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What expectations are held against, of one run.
+
+    Attributes:
+        run: Its id.
+        result: What its caller was told.
+        calls: Calls of it, as the injector saw them.
+        effects: Standing effects by tool.
+        flaps: See `Expectations`.
+    """
+
+    run: str
+    result: RunResult
+    calls: Sequence[Seen]
+    effects: Mapping[str, int]
+    flaps: int
+
+
+def deviations(expected: Expectations, played: Play, *, undetectable: int, under_faults: bool) -> list[str]:
+    """What is expected of every run and is not so.
+
+    Args:
+        expected: The expectations.
+        played: What came of the runs.
+        undetectable: False answers that nobody could have seen.
+        under_faults: Whether there were faults that should have triggered.
+    """
+    found = [f"run {run} ended with an exception: {crash}" for run, crash in played.crashes.items()]
+    for run, result in played.results.items():
+        calls = [seen for seen in played.seen if seen.run == run]
+        effects = Counter(row.tool for row in played.world.standing(run))
+        facts = Facts(run, result, calls, effects, flaps(played.records[run]))
+        prefix = f"{run}: " if len(played.results) > 1 else ""
+        found += [prefix + sentence for sentence in _of_run(expected, facts)]
+    found += _of_all(expected, played, undetectable)
+    if under_faults:
+        found += _triggered(expected, sum(played.counts))
+    return found
+
+
+def _triggered(expected: Expectations, times: int) -> Iterator[str]:
+    if expected.triggered is None and times == 0:
+        yield "no fault was triggered, so nothing was put to the test"
+    elif expected.triggered is not None and not expected.triggered.hold(times):
+        yield f"triggered: {times}, expected {expected.triggered}"
+
+
+def _of_all(expected: Expectations, played: Play, undetectable: int) -> Iterator[str]:
+    if expected.undetectable is not None and not expected.undetectable.hold(undetectable):
+        yield f"undetectable: {undetectable}, expected {expected.undetectable}"
+    for table, rows in (expected.truth or {}).items():
+        yield from rows_missed(table, rows, played.truth or {})
+
+
+def _of_run(expected: Expectations, facts: Facts) -> Iterator[str]:
+    result = facts.result
+    if expected.outcome is not None and result.outcome not in expected.outcome:
+        yield f"outcome: {result.outcome}, expected {' or '.join(expected.outcome)} ({result.reason})"
+    if expected.goal is not None and result.goal != expected.goal:
+        yield f"goal: {result.goal}, expected {expected.goal}"
+    if expected.left_behind is not None and sorted(expected.left_behind) != sorted(result.left_behind):
+        left = ", ".join(result.left_behind) or "nothing"
+        yield f"left_behind: {left}, expected {', '.join(expected.left_behind) or 'nothing'}"
+    yield from _numbers(expected, facts)
+    for name, value in (expected.artifacts or {}).items():
+        if not _matches(value, to_jsonable_python(result.artifacts.get(name), fallback=repr)):
+            yield f"artifacts.{name}: {result.artifacts.get(name)!r}, expected {value!r}"
+
+
+def _numbers(expected: Expectations, facts: Facts) -> Iterator[str]:
+    measured: dict[str, float] = {name: getattr(facts.result, name) for name in OF_RESULT}
+    measured["flaps"] = facts.flaps
+    for name, value in measured.items():
+        bounds = getattr(expected, name)
+        if bounds is not None and not bounds.hold(value):
+            yield f"{name}: {value:g}, expected {bounds}"
+    calls = Counter(call.tool for call in facts.calls)
+    for name, counts, wanted in (("calls", calls, expected.calls), ("effects", facts.effects, expected.effects)):
+        for tool, bounds in (wanted or {}).items():
+            if not bounds.hold(counts.get(tool, 0)):
+                yield f"{name}.{tool}: {counts.get(tool, 0)}, expected {bounds}"
+
+
+def rows_missed(table: str, wanted: Sequence[Mapping[str, Any]], truth: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+    """Match each row that is expected to one that is there, in any order."""
+    if table not in truth:
+        yield f"truth.{table}: there is no such table; there is: {', '.join(truth) or 'none'}"
+        return
+    left = list(truth[table])
+    for row in sorted(wanted, key=len, reverse=True):  # the choosiest first, so that none takes another's place
+        found = next((there for there in left if _matches(row, there)), None)
+        if found is None:
+            yield f"truth.{table}: no row like {dict(row)!r}"
+        else:
+            left.remove(found)
+    for row in left:
+        yield f"truth.{table}: a row that was not expected: {_shortened(row)}"
+
+
+def _shortened(row: Row) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in row.items() if key not in ("id", "run_id", "key", "at"))
+
+
+def _matches(wanted: Any, there: Any) -> bool:
+    """Whether a value is the one that was wanted; of a mapping, the keys that matter."""
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+        keys, found = cast("Mapping[str, Any]", wanted), cast("Mapping[str, Any]", there)
+        return all(key in found and _matches(value, found[key]) for key, value in keys.items())
+    return bool(wanted == there)

@@ -1,0 +1,57 @@
+"""Signals to the servers of a testbed, and the proxies before them that agree with what the signals did."""
+
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+
+from agentroute.testing.scenario.testbed import Testbed
+from agentroute.testing.wire import Proxy
+
+
+class Processes:
+    """The processes behind the proxies. Safe to be called from any thread, also from a proxy's."""
+
+    def __init__(self, testbed: Testbed, proxies: Mapping[str, Proxy]) -> None:
+        """Nothing is done yet."""
+        self._testbed = testbed
+        self._proxies = proxies
+        self._timers: list[threading.Timer] = []
+
+    def refuse(self, server: str, *, yes: bool) -> None:
+        """Have a server's proxy refuse connections, or listen again; the process is left alone."""
+        self._proxies[server].refuse(yes=yes)
+
+    def kill(self, server: str) -> None:
+        """SIGKILL a server. Its port refuses connections, as that of a dead process does."""
+        with suppress(ProcessLookupError):
+            os.kill(self._testbed.pid(server), signal.SIGKILL)
+        self.refuse(server, yes=True)
+
+    def revive(self, server: str) -> None:
+        """Start a dead server again."""
+        self._testbed.restart(server)
+        self.refuse(server, yes=False)
+
+    def stop(self, server: str, seconds: float) -> None:
+        """SIGSTOP a server, and SIGCONT it after so many seconds; 0 leaves it stopped."""
+        pid = self._testbed.pid(server)
+        os.kill(pid, signal.SIGSTOP)
+        if seconds > 0:
+            timer = threading.Timer(seconds, _continue, [pid])
+            timer.daemon = True
+            self._timers.append(timer)
+            timer.start()
+
+    def close(self) -> None:
+        """Wait for nothing any more; let every proxy listen again. The testbed's `reset` does the rest."""
+        for timer in self._timers:
+            timer.cancel()
+        for proxy in self._proxies.values():
+            proxy.refuse(yes=False)
+
+
+def _continue(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
