@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import asdict
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -22,6 +23,9 @@ from graphs.providers.server import Blow, Moment, strike
 ROOT = Path(__file__).resolve().parents[2]
 
 TIMEOUT_S = 20.0
+
+PROMPT_S = 2.0
+"""Seconds within which a provider that lives answers, also on a busy machine; one that does not is replaced."""
 
 Way = Literal["kill", "hang", "cut"]
 
@@ -67,9 +71,10 @@ class Providers:
 
     def url(self, name: str) -> str:
         """Address of one provider; stays the same when it is killed and started again."""
-        return f"http://127.0.0.1:{self._port(name)}"
+        return f"http://127.0.0.1:{self.port(name)}"
 
-    def _port(self, name: str) -> int:
+    def port(self, name: str) -> int:
+        """Port of one provider on loopback, the same for as long as this object lives."""
         return self._placeholders[name].getsockname()[1]
 
     def pid(self, name: str) -> int:
@@ -123,7 +128,7 @@ class Providers:
     def stop(self, name: str) -> None:
         """SIGSTOP: the provider hangs; connections are accepted by the system and nobody answers."""
         with closing(store.connect(self.database)) as db:
-            strike(db, self.pid(name), self._port(name), signal.SIGSTOP)
+            strike(db, self.pid(name), self.port(name), signal.SIGSTOP)
 
     def cont(self, name: str) -> None:
         """SIGCONT: the provider goes on, with the requests that were waiting."""
@@ -135,14 +140,17 @@ class Providers:
         self._await_ready(name)
 
     def heal(self) -> None:
-        """Continue what is stopped, start what is dead, forget what was armed."""
-        for name in self.names:
-            if self._processes[name].poll() is None:
-                self.cont(name)
-                self._arm(name, [])
-            else:
-                self.kill(name)  # reaps it and closes its pipes
-                self.start(name)
+        """Make every provider answer again, and forget what was armed.
+
+        Whoever does not answer, being dead or stopped, is replaced at the same address. A stopped one is not continued:
+        it would serve requests that waited in it, and nobody could say when it has served the last.
+        """
+        silent = [name for name in self.names if not self._answers(name)]
+        for name in silent:
+            self.kill(name)  # reaps it and closes its pipes
+            self._spawn(name)
+        for name in silent:
+            self._await_ready(name)
 
     def arm(self, victim: str, *, by: str, endpoint: str, moment: Moment, how: Way = "kill") -> None:
         """Have a provider take another, or itself, down at an exact moment in the life of a request; once.
@@ -157,7 +165,7 @@ class Providers:
         """
         if endpoint not in self._definition.providers[by]:
             raise ValueError(f"{by} has no {endpoint!r}: {', '.join(self._definition.providers[by])}")
-        self._arm(by, [Blow(endpoint, moment, WAYS[how], self.pid(victim), self._port(victim))])
+        self._arm(by, [Blow(endpoint, moment, WAYS[how], self.pid(victim), self.port(victim))])
 
     def rows(self, table: str, **equals: Any) -> list[store.Row]:
         """Rows of the ground truth whose columns have these values."""
@@ -170,12 +178,23 @@ class Providers:
             for table in (*self._definition.effects, "calls", "answers"):
                 db.execute(f"DELETE FROM {table}")  # noqa: S608  # names come from this package
 
-    def _arm(self, name: str, blows: list[Blow]) -> None:
-        _post(self.url(name) + "/-/blows", {"blows": [asdict(blow) for blow in blows]})
+    def _answers(self, name: str) -> bool:
+        """Whether a provider lives and could be told to forget what was armed."""
+        process = self._processes[name]
+        if process.poll() is not None or _is_stopped(process.pid):
+            return False
+        try:
+            self._arm(name, [], timeout_s=PROMPT_S)
+        except (OSError, HTTPException):  # killed so recently that it is not gone yet, or stopped and it cannot be told
+            return False
+        return True
+
+    def _arm(self, name: str, blows: list[Blow], *, timeout_s: float = TIMEOUT_S) -> None:
+        _post(self.url(name) + "/-/blows", {"blows": [asdict(blow) for blow in blows]}, timeout_s)
 
     def _spawn(self, name: str) -> None:
         command = [sys.executable, "-m", "graphs.providers.serve", self.domain, name]
-        command += ["--db", str(self.database), "--port", str(self._port(name))]
+        command += ["--db", str(self.database), "--port", str(self.port(name))]
         command += ["--ignore-keys"] if name in self._ignore_keys else []
         # A process group of its own: Ctrl-C is for us, and a stopped provider that we leave behind gets a hang-up.
         self._processes[name] = subprocess.Popen(
@@ -189,6 +208,13 @@ class Providers:
             raise RuntimeError(f"provider {name} ended before it was ready, with status {process.wait()}")
 
 
+def _is_stopped(child: int) -> bool:
+    """Whether a child was sent SIGSTOP; False where the system cannot tell without taking the child's end for one."""
+    if not hasattr(os, "waitid"):
+        return False
+    return os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def _reserve_port() -> socket.socket:
     """Bind a free port without listening on it."""
     placeholder = socket.socket()
@@ -199,8 +225,8 @@ def _reserve_port() -> socket.socket:
     return placeholder
 
 
-def _post(url: str, body: Mapping[str, Any]) -> None:
+def _post(url: str, body: Mapping[str, Any], timeout_s: float) -> None:
     request = urllib.request.Request(url, data=json.dumps(body).encode(), method="POST")  # noqa: S310  # our own server
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(request, timeout=TIMEOUT_S) as response:
+    with direct.open(request, timeout=timeout_s) as response:
         response.read()
