@@ -26,6 +26,9 @@ class Reply:
         code: Code of an error, such as ``context_length_exceeded``.
         finish_reason: Why the model stopped.
         model: Name of the model that the answer claims to come from; by default the one asked for.
+        tool_calls: Tools that the model calls, each by name with its arguments; with them, the model stops with
+            ``tool_calls`` unless `finish_reason` says another reason, and need not say anything. Each call's id differs
+            from those of all other calls of the conversation.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -40,6 +43,7 @@ class Reply:
     code: str | None = None
     finish_reason: str = "stop"
     model: str | None = None
+    tool_calls: Sequence[tuple[str, Mapping[str, Any]]] = ()
 
     def body(self, request: "Request") -> bytes:
         """Write the answer to `request` as it goes over the wire."""
@@ -49,22 +53,37 @@ class Reply:
 
     def _completion(self, request: "Request") -> dict[str, Any]:
         text = _text(self.content)
-        message = {"role": "assistant", "content": text}
+        calls = self._calls(request)
+        message: dict[str, Any] = {"role": "assistant", "content": text or None if calls else text}
+        if calls:
+            message["tool_calls"] = calls
+        stopped = "tool_calls" if calls and self.finish_reason == "stop" else self.finish_reason
         completion: dict[str, Any] = {
             "id": "chatcmpl-scripted",
             "object": "chat.completion",
             "created": 0,
             "model": self.model or request.body.get("model", ""),
-            "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}],
+            "choices": [{"index": 0, "message": message, "finish_reason": stopped}],
         }
         if self.usage is not None:
-            read, written = self.usage if self.usage != "count" else (_count(request.size), _count(len(text.encode())))
+            read, written = self.usage if self.usage != "count" else (_count(request.size), _count(_size(message)))
             completion["usage"] = {
                 "prompt_tokens": read,
                 "completion_tokens": written,
                 "total_tokens": read + written,
             }
         return completion
+
+    def _calls(self, request: "Request") -> list[dict[str, Any]]:
+        turn = len(request.body.get("messages", ()))
+        return [
+            {
+                "id": f"call_{turn}_{number}",
+                "type": "function",
+                "function": {"name": name, "arguments": json.dumps(arguments)},
+            }
+            for number, (name, arguments) in enumerate(self.tool_calls)
+        ]
 
     def _error(self) -> dict[str, Any]:
         message = _text(self.content) or f"scripted status {self.status}"
@@ -87,8 +106,8 @@ class Request:
 
     @property
     def size(self) -> int:
-        """Bytes of the messages' contents."""
-        return sum(len(_text(message.get("content", "")).encode()) for message in self.body.get("messages", ()))
+        """Bytes of the messages' contents and of the tool calls in them."""
+        return sum(_size(message) for message in self.body.get("messages", ()))
 
 
 Script: TypeAlias = Reply | Sequence[Reply] | Callable[[Request], Reply]
@@ -106,6 +125,12 @@ def read_script(text: str | bytes) -> Script:
 
 def _count(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
+
+
+def _size(message: Mapping[str, Any]) -> int:
+    """Bytes of a message that count as tokens."""
+    calls = [call["function"] for call in message.get("tool_calls") or ()]
+    return sum(len(text.encode()) for text in (_text(message.get("content") or ""), *map(_text, calls)))
 
 
 def _text(content: Any) -> str:
