@@ -19,3 +19,15 @@ class LoopClock:
     def wall(self) -> float:
         """Seconds since 1970, UTC."""
         return time.time()
+
+
+class SystemClock:
+    """The system's time, for whoever has no event loop."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Seconds since 1970, UTC."""
+        return time.time()

@@ -83,8 +83,8 @@ class Outlook:
         return {name: at_hand[name] for name in (*artifacts_of(tool.requires), *tool.optional) if name in at_hand}
 
     def expired(self, now: float) -> bool:
-        """Whether the deadline has passed."""
-        return self.deadline_s is not None and now >= self.deadline_s
+        """Whether the deadline has passed, or is this very moment."""
+        return self.deadline_s is not None and now >= self.deadline_s - INSTANT_S
 
     # ---------------------------------------------------------------- single tools
 

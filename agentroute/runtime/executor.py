@@ -31,6 +31,7 @@ from agentroute.run.events import (
 from agentroute.run.outlook import Outlook
 from agentroute.run.saga import GRACE_S
 from agentroute.runtime.services import Services
+from agentroute.runtime.size import LARGEST_ANSWER, exceeds
 
 SHORTEST_TIMEOUT_S = 0.001
 """An attempt is given at least this long, so that one at the very deadline ends as a timeout and not as an error."""
@@ -343,6 +344,8 @@ def _checked(tool: Tool, raw: Values, *, may_be_absent: bool) -> Values:
     produces = tool.spec.produces
     if may_be_absent and not raw:
         return {}
+    if exceeds(raw.values(), LARGEST_ANSWER):
+        raise ToolError(f"the answer is larger than {LARGEST_ANSWER >> 20} MiB", kind="contract")
     outputs: dict[ArtifactId, Any] = {}
     for name in produces:
         if name not in raw:

@@ -13,7 +13,7 @@ from agentroute.ids import AttemptId, NanoUsd, RunId
 from agentroute.run.choices import Abandon, Ask, Call, Finish, Record, Wait
 from agentroute.run.decision import Navigator
 from agentroute.run.events import AttemptAbandoned, Chosen, Event, Option, RunFinished, Suspended
-from agentroute.run.outlook import Outlook
+from agentroute.run.outlook import INSTANT_S, Outlook
 from agentroute.run.state import RunState
 from agentroute.runtime.escalation import Choice, by_model, by_policy
 from agentroute.runtime.executor import Executor, Flight
@@ -159,7 +159,7 @@ class Runner:
             self._take_off(flights)
         now = self.now()
         ends = [] if until is None else [max(0.0, until - now)]
-        if self._deadline is not None and self._deadline > now:
+        if self._deadline is not None and self._deadline > now + INSTANT_S:  # nobody can sleep for less
             ends.append(self._deadline - now)
         with anyio.move_on_after(min(ends, default=None)):
             await self._wake.wait()
@@ -242,7 +242,7 @@ class Runner:
         )
 
     def _expired(self) -> bool:
-        return self._deadline is not None and self.now() >= self._deadline
+        return self._deadline is not None and self.now() >= self._deadline - INSTANT_S
 
 
 def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -105,7 +105,7 @@ def test_what_answers_runs_and_answers_truly_or_not(kind: FaultType) -> None:
         assert len(rig.world.rows) == (2 if kind == "duplicate_delivery" else 1)
         assert (answer == rig.world.rows[0].outputs) == (kind in TRUE)
         assert len(rig.world.standing()) == (0 if kind == "silent_noop" else len(rig.world.rows))
-        assert [entry.fault.type for entry in rig.calls.triggered] == [kind]
+        assert [rig.calls.schedule.faults[entry.rule].type for entry in rig.calls.triggered] == [kind]
 
     run_virtual(main)
 
@@ -133,7 +133,7 @@ async def test_a_flapping_tool_is_down_and_up_by_turns() -> None:
         outcomes.append(rig.calls.seen[-1].outcome)
         await anyio.sleep(1.0)
     assert [outcome == "answered" for outcome in outcomes] == [False, False, True] * 2
-    assert [entry.fault.type for entry in rig.calls.triggered] == ["flap"] * 4
+    assert [(entry.fault.type, entry.rule) for entry in rig.calls.triggered] == [("down", 0)] * 4
 
 
 @in_virtual_time

@@ -145,7 +145,7 @@ class FaultyCalls:
 
     def trigger(self, strike: Strike, seen: Seen) -> None:
         """Enter a fault into the ledger."""
-        entry = Triggered(self._clock.now(), seen.run, seen.tool, seen.attempt, strike.rule, strike.index)
+        entry = Triggered(self._clock.now(), seen.run, seen.tool, seen.attempt, strike.fault, strike.index)
         self.triggered.append(entry)
 
     def _condemn(self, provider: str, strike: Strike) -> None:

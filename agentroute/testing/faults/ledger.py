@@ -14,8 +14,8 @@ class Triggered:
         run: The run it befell; empty for faults of what is around the calls.
         tool: The tool, likewise.
         attempt: The attempt, 0 if none.
-        fault: The rule.
-        rule: Which of the injector's rules that is, from 0.
+        fault: What it was: the rule, or what that came to for this call (a ``flap`` is ``down``).
+        rule: Which of the injector's rules made it, from 0.
     """
 
     at: float

@@ -14,7 +14,7 @@ from agentroute.run.events import (
     Verified,
 )
 from agentroute.testing.faults import Seen
-from agentroute.testing.invariants.account import Account, Found, Life, at_hand, calls_of, role
+from agentroute.testing.invariants.account import Account, Found, Life, at_hand, calls_of, deaf_for, role
 from agentroute.testing.invariants.canonical import link
 
 
@@ -142,6 +142,6 @@ def calls_keep_time(account: Account) -> Found:
         life = account.lives.get(seen.attempt)
         if life is None or seen.ended is None:
             continue
-        took = seen.ended - seen.at
+        took = seen.ended - seen.at - deaf_for(account, seen.attempt)
         if took > life.spec.timeout_s + account.case.epsilon_s:
             yield 5, f"attempt {seen.attempt} of {seen.tool} took {took:g} s of {life.spec.timeout_s:g} s"

@@ -2,12 +2,14 @@
 
 from agentroute.ids import nanos
 from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptStarted, AttemptSucceeded, Chosen, Rerouted
-from agentroute.testing.invariants.account import Account, Found
+from agentroute.testing.invariants.account import Account, Found, ledger
+from agentroute.testing.invariants.effects import doubled_on_the_way
 
 
 def budget_is_kept(account: Account) -> Found:
     """Reserved plus spent stays within the budget, and what is said to be left is left."""
     limit = None if account.case.budget_usd is None else nanos(account.case.budget_usd)
+    overcharged = _overcharged(account)
     reserved: dict[int, int] = {}
     spent = 0
     for event in account.events:
@@ -26,10 +28,11 @@ def budget_is_kept(account: Account) -> Found:
                 yield 3, f"at {event.at:g} s {event.budget_left} are said to be left, but it is {left}"
             case _:
                 pass
-        if limit is not None and spent + sum(reserved.values()) > limit:
+        allowed = None if limit is None else limit + overcharged
+        if allowed is not None and spent + sum(reserved.values()) > allowed:
             yield (
                 3,
-                f"at {event.at:g} s {spent} are spent and {sum(reserved.values())} reserved of {limit} nano-dollars",
+                f"at {event.at:g} s {spent} are spent and {sum(reserved.values())} reserved of {allowed} nano-dollars",
             )
 
 
@@ -38,12 +41,31 @@ def charges_are_covered(account: Account) -> Found:
     for life in account.lives.values():
         if life.started.reserved != life.spec.cost.worst:
             yield 3, f"attempt {life.started.attempt} reserved {life.started.reserved}, not {life.spec.cost.worst}"
-        if life.end is not None and life.end.spent > life.started.reserved:
+        lied = life.started.attempt in _lied_to(account)
+        if life.end is not None and life.end.spent > life.started.reserved and not lied:
             yield (
                 3,
                 f"attempt {life.started.attempt} cost {life.end.spent}, more than the {life.started.reserved} reserved",
             )
     world, case = account.case.world, account.case
     booked = sum(life.end.spent for life in account.lives.values() if life.end is not None)
-    if world is not None and not account.cut_off and world.paid[case.run] > booked:
+    if world is not None and not account.cut_off and world.paid[case.run] > booked + _paid_twice(account):
         yield 3, f"providers charged {world.paid[case.run]} nano-dollars, the journal knows of {booked}"
+
+
+def _paid_twice(account: Account) -> int:
+    """What providers charged for requests that arrived twice, and whose callers know of one."""
+    twice = doubled_on_the_way(account)
+    return sum(life.started.reserved for attempt, life in account.lives.items() if attempt in twice)
+
+
+def _lied_to(account: Account) -> set[int]:
+    """Attempts that were charged another price than was declared."""
+    return {entry.attempt for entry in ledger(account) if entry.fault.type == "price_change"}
+
+
+def _overcharged(account: Account) -> int:
+    """What was charged above the declared worst case: it stands, and nothing can be afforded after it."""
+    lied = _lied_to(account)
+    lives = [life for attempt, life in account.lives.items() if attempt in lied and life.end is not None]
+    return sum(max(0, life.end.spent - life.started.reserved) for life in lives if life.end is not None)
