@@ -13,6 +13,7 @@ from agentroute.errors import AgentrouteError
 COMMANDS = {
     "plan": ("agentroute.cli.plan:plan", "Print the route that a run would take; nothing is called."),
     "run": ("agentroute.cli.run:run", "Pursue a goal with real calls."),
+    "scenario": ("agentroute.cli.scenario:scenario", "Break tools on purpose, and judge what came of it."),
     "schema": ("agentroute.cli.schema:schema", "Print the JSON Schema of a file format."),
     "trace": ("agentroute.cli.trace:trace", "Inspect what runs did."),
 }
@@ -22,6 +23,7 @@ Examples:
   agentroute plan graphs/examples/travel.yaml
   agentroute plan graphs/travel/agent.py:agent --down price_flight_a
   agentroute run my_agents.py:support --input order_id=1042
+  agentroute scenario run scenarios/paper
   agentroute trace show latest
 """
 

@@ -7,7 +7,7 @@ import click
 
 @click.command(
     "schema",
-    short_help="Print the JSON Schema of graph files.",
+    short_help="Print the JSON Schema of graph or scenario files.",
     epilog="""\b
 Example:
   agentroute schema graph > graph.schema.json
@@ -17,10 +17,12 @@ Then let your editor check graph files while you write them. With yaml-language-
 \b
   # yaml-language-server: $schema=graph.schema.json""",
 )
-@click.argument("kind", type=click.Choice(["graph"]))
+@click.argument("kind", type=click.Choice(["graph", "scenario"]))
 def schema(kind: str) -> None:
-    """Print the JSON Schema (draft 2020-12) of one KIND of file: graph."""
-    del kind  # there is only one so far
-    from agentroute.graph.document import graph_schema
+    """Print the JSON Schema (draft 2020-12) of one KIND of file: graph or scenario."""
+    if kind == "graph":
+        from agentroute.graph.document import graph_schema as found
+    else:
+        from agentroute.testing.scenario.document import scenario_schema as found
 
-    click.echo(json.dumps(graph_schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(found(), indent=2, ensure_ascii=False))

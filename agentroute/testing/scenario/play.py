@@ -125,7 +125,7 @@ class _Company:
         agent = made.with_options(
             escalate="scripted" if document.escalate == "model" else document.escalate,
             seed=self.seed,
-            observers=[LogObserver(Redactor(), None)],
+            observers=[LogObserver(Redactor())] if _has_secret(self.faults) else [],
             journal=journal,
             clock=clock,
             budget=staging.budget(made),
@@ -217,7 +217,7 @@ def _give_up_after(staging: Staging, budget: Budget) -> float:
 def _logged(faults: Sequence[Fault]) -> Generator[list[str]]:
     """Collect what runs log, if there is a secret that must not be in it."""
     lines: list[str] = []
-    if not any(fault.type == "secret_echo" for fault in faults):
+    if not _has_secret(faults):
         yield lines
         return
     logger, handler = logging.getLogger("agentroute.runs"), _Collector(lines)
@@ -230,6 +230,11 @@ def _logged(faults: Sequence[Fault]) -> Generator[list[str]]:
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = True
+
+
+def _has_secret(faults: Sequence[Fault]) -> bool:
+    """Whether a fault gives a secret away; only then does anybody look through the logs."""
+    return any(fault.type == "secret_echo" for fault in faults)
 
 
 class _Collector(logging.Handler):

@@ -146,7 +146,7 @@ class Showing:
             if call is not None:
                 taken.add((rule, call.attempt))
             run, attempt = ("", 0) if call is None else (call.run, call.attempt)
-            found.append(Triggered(made.at, run, made.tool, attempt, made.strike.rule, rule))
+            found.append(Triggered(made.at, run, made.tool, attempt, made.strike.fault, rule))
         return found
 
     def _by_outages(self, seen: Sequence[Seen], graph: ToolGraph) -> list[Triggered]:
@@ -159,6 +159,6 @@ class Showing:
                 serves = graph.tools[ToolId(call.tool)].provider == outage.server
                 overlaps = call.at < end and (call.ended or NEVER) > start
                 if serves and overlaps and call.outcome != "answered" and (call.run, call.attempt) not in struck:
-                    rule = self._schedule.faults[outage.rule]
-                    found.append(Triggered(call.at, call.run, call.tool, call.attempt, rule, outage.rule))
+                    down = replace(self._schedule.faults[outage.rule], type="down")
+                    found.append(Triggered(call.at, call.run, call.tool, call.attempt, down, outage.rule))
         return found

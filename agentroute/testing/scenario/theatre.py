@@ -62,8 +62,11 @@ class Theatre:
     def run(self, file: str) -> ScenarioRecord:
         """Play one scenario and judge it. Never raises for what is wrong with the scenario: that is its verdict."""
         began = self._clock.now()
-        record = self._judged(file)
-        return replace(record, took_s=self._clock.now() - began)
+        try:
+            document = read_scenario(file, self._settings.variables)
+        except AgentrouteError as error:
+            return ScenarioRecord(title=file, file=file, verdict="invalid", reason=str(error))
+        return replace(self.judged(document, file), took_s=self._clock.now() - began)
 
     def check(self, file: str) -> ScenarioRecord:
         """Read a scenario, and put everything in its place, without playing it."""
@@ -74,11 +77,8 @@ class Theatre:
             return ScenarioRecord(title=file, file=file, verdict="invalid", reason=str(error))
         return ScenarioRecord(title=document.title, file=file, level=staging.level, verdict="held")
 
-    def _judged(self, file: str) -> ScenarioRecord:
-        try:
-            document = read_scenario(file, self._settings.variables)
-        except AgentrouteError as error:
-            return ScenarioRecord(title=file, file=file, verdict="invalid", reason=str(error))
+    def judged(self, document: ScenarioDocument, file: str) -> ScenarioRecord:
+        """Play a scenario that has been read; paths in it are seen from `file`."""
         blank = ScenarioRecord(title=document.title, file=file, verdict="invalid", expected=_words(document.expected))
         if document.waits_for is not None:
             why = f"waits for {document.waits_for}, which agentroute does not have yet"

@@ -1,0 +1,153 @@
+"""What ``agentroute scenario`` does: prepare, play, write reports, say how it went."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from agentroute.adapters.clock import SystemClock
+from agentroute.adapters.logs import configure_structlog
+from agentroute.adapters.telemetry.provider import default_store
+from agentroute.errors import InputError
+from agentroute.testing.scenario.generate import generate as draw
+from agentroute.testing.scenario.record import Session
+from agentroute.testing.scenario.reports import (
+    SessionProgress,
+    as_text,
+    comparison_svg,
+    comparison_table,
+    exit_status,
+    journal_json,
+    junit_xml,
+    page_html,
+    session_json,
+    session_table,
+)
+from agentroute.testing.scenario.session import Rehearsal, scenario_files
+from agentroute.testing.scenario.theatre import Settings, Theatre
+from agentroute.testing.scenario.variables import parse_variable
+
+__all__ = ["check", "exit_status", "files", "generate", "play", "settings", "show", "shrink", "write", "write_reports"]
+
+MANY = 500
+"""Scenarios from which the journal keeps the events of those only that did not hold."""
+
+
+def settings(options: Mapping[str, Any]) -> Settings:
+    """Read the options that say how to play.
+
+    Raises:
+        InputError: A variable or a system makes no sense.
+    """
+    systems = [name.strip() for name in (options["compare"] or "").split(",") if name.strip()]
+    for name in systems:
+        if name not in ("react", "static"):
+            raise InputError(f"--compare {name}: there is react and static")
+    return Settings(
+        seed=options["seed"],
+        repeat=options["repeat"],
+        level=options["level"],
+        variables=dict(parse_variable(text) for text in options["variables"]),
+        compare=tuple(systems),
+    )
+
+
+def files(paths: Sequence[str]) -> list[str]:
+    """The scenario files that paths name."""
+    return scenario_files(paths)
+
+
+def check(paths: Sequence[str], chosen: Settings) -> Session:
+    """Put everything in its place for each scenario, and play none."""
+    configure_structlog()
+    clock = SystemClock()
+    with Theatre(chosen, clock) as theatre:
+        return Session(scenarios=[theatre.check(path) for path in paths], started=clock.wall())
+
+
+def play(paths: Sequence[str], chosen: Settings, *, jobs: int | None, quiet: bool) -> tuple[Session, bool]:
+    """Play each scenario, with progress on standard error; whether it was interrupted comes with it."""
+    configure_structlog()  # a tool that logs must not write between our results
+    kept = replace(chosen, keep_events=len(paths) * chosen.repeat <= MANY)
+    rehearsal = Rehearsal(kept, SystemClock(), jobs or os.cpu_count() or 1)
+    with nullcontext() if quiet else SessionProgress(len(paths)) as progress:
+        if progress is not None:
+            rehearsal.started, rehearsal.finished = progress.started, progress.finished
+        return rehearsal.run(paths)
+
+
+def write_reports(session: Session, options: Mapping[str, Any], *, journal: bool) -> None:
+    """Write the reports that were asked for, and the journal."""
+    for name, render in (("junit", junit_xml), ("html", page_html), ("plot", comparison_svg)):
+        if options[name] is not None:
+            write(options[name], render(session))
+    if journal:
+        write(options["journal"] or _journal_file(session), as_text(journal_json(session)))
+
+
+def _journal_file(session: Session) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(session.started))
+    return default_store(os.environ) / "scenarios" / f"{stamp}-{os.getpid()}.json"
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file; the folder is made if it is not there.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written: {error.strerror}") from error
+
+
+def show(session: Session, *, as_json: bool, all_rows: bool, dry_run: bool) -> None:
+    """Print what came of it."""
+    if as_json:
+        click.echo(as_text(session_json(session)), nl=False)
+        return
+    console = Console(highlight=False, emoji=False, markup=False)
+    if dry_run:
+        for record in session.scenarios:
+            words = "ready" if record.verdict == "held" else record.reason
+            console.print(f"{record.level:8} {record.title}: {words}", soft_wrap=True)
+        return
+    console.print(session_table(session, all_rows=all_rows))
+    if len(session.systems) > 1:
+        console.print(comparison_table(session))
+
+
+def generate(count: int, seed: int, folder: Path) -> int:
+    """Write random scenarios into a folder; how many.
+
+    Raises:
+        InputError: The folder has something in it, or cannot be written.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty; name a folder that is, or that is not there yet")
+    written = 0
+    for drawn in draw(count, seed):
+        write(folder / drawn.file, drawn.text)
+        written += 1
+    return written
+
+
+def shrink(file: str, steps: int) -> str:
+    """Make a scenario that does not hold as small as it can be and still not hold; its text.
+
+    Raises:
+        InputError: It holds as it is.
+    """
+    from agentroute.testing.scenario.shrinking import smallest
+
+    with Theatre(Settings(keep_events=False), SystemClock()) as theatre:
+        return smallest(file, theatre, steps, told=partial(click.echo, err=True))

@@ -1,0 +1,62 @@
+"""Makes a scenario that does not hold as small as it can be and still not hold, by playing smaller ones."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from agentroute.adapters.files import read_text
+from agentroute.errors import AgentrouteError, InputError
+from agentroute.graph.yaml_source import load_yaml
+from agentroute.testing.scenario.document import ScenarioDocument
+from agentroute.testing.scenario.record import ScenarioRecord
+from agentroute.testing.scenario.shrink import shrink
+from agentroute.testing.scenario.theatre import Theatre
+from agentroute.testing.scenario.writing import to_yaml
+
+
+def smallest(file: str, theatre: Theatre, steps: int, *, told: Callable[[str], object]) -> str:
+    """Shrink a scenario file; returns the text of the smaller one.
+
+    What still counts as "does not hold" is the same verdict, and the same invariant or expectation in first place: a
+    scenario that fails for another reason is another scenario.
+
+    Args:
+        file: The scenario.
+        theatre: Plays.
+        steps: Scenarios to try at the most.
+        told: Told, in a sentence, how it goes.
+
+    Raises:
+        DocumentError: It is refused.
+        InputError: It holds as it is, or its graph is not written out in it.
+    """
+    data = cast("dict[str, Any]", load_yaml(read_text(file), file=file)[0])
+    first = theatre.run(file)
+    if first.verdict != "deviated":
+        raise InputError(f"{file}: {first.verdict.replace('_', ' ')}, so there is nothing to shrink. {first.reason}")
+    wrong = _signature(first)
+    told(f"does not hold: {first.reason}")
+
+    def fails(candidate: dict[str, Any]) -> bool:
+        try:
+            record = theatre.judged(ScenarioDocument.model_validate(candidate), file)
+        except (AgentrouteError, ValueError):
+            return False
+        return record.verdict == "deviated" and _signature(record) == wrong
+
+    small = shrink(data, fails, steps=steps)
+    told(f"{_size(data)} made {_size(small)}")
+    return to_yaml(small, comment=f"Made smaller from {file.rsplit('/', 1)[-1]}. Does not hold: {first.reason}")
+
+
+def _signature(record: ScenarioRecord) -> str:
+    """What is wrong with it, without the particulars: ``[4]``, ``outcome``, ``effects.book``."""
+    for trial in record.trials:
+        for line in (*trial.violations, *trial.deviations):
+            return line[: line.index("]") + 1] if line.startswith("[") else line.partition(":")[0]
+    return record.verdict
+
+
+def _size(data: dict[str, Any]) -> str:
+    agent = data.get("agent")
+    tools = len(cast("dict[str, Any]", agent).get("tools", ())) if isinstance(agent, dict) else 0
+    return f"{len(data.get('method', ()))} faults and {tools} tools"

@@ -1,0 +1,37 @@
+"""A process that plays scenarios for a session: ``python -m agentroute.testing.scenario.worker``.
+
+It reads settings from the first line of its standard input and a file from each further one, and answers each with a
+record, as a line of JSON. It ends when its input does. Processes of their own, so that both cores work, and so that an
+agent that takes its process down takes nothing else along.
+"""
+
+import os
+import sys
+
+from pydantic import TypeAdapter
+
+from agentroute.adapters.clock import SystemClock
+from agentroute.adapters.logs import configure
+from agentroute.adapters.redaction import Redactor
+from agentroute.testing.scenario.record import ScenarioRecord
+from agentroute.testing.scenario.theatre import Settings, Theatre
+
+RECORD = TypeAdapter(ScenarioRecord)
+SETTINGS = TypeAdapter(Settings)
+
+
+def main() -> None:
+    """Serve until there is nothing more to do."""
+    configure(os.environ, Redactor.from_environment(os.environ))
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what tools print is not an answer
+    settings = SETTINGS.validate_json(sys.stdin.buffer.readline())
+    with Theatre(settings, SystemClock()) as theatre:
+        for line in sys.stdin.buffer:
+            record = theatre.run(os.fsdecode(line.rstrip(b"\n")))
+            answers.write(RECORD.dump_json(record) + b"\n")
+            answers.flush()
+
+
+if __name__ == "__main__":
+    main()
