@@ -1,0 +1,248 @@
+"""Family H: what steers a run is wrong: monitors, prices, clocks, and the model that is asked."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from agentroute.testing.scenario.catalogue.graphs import goals, graph, pair, tool
+from agentroute.testing.scenario.catalogue.row import AT_MOST_ONE, Document, Row, healthy, scenario
+
+CONTROL = "control plane"
+
+
+def control_plane() -> Iterator[Row]:
+    """H01 to H10."""
+    yield _row(1, "monitor_dead", "stale health expires to neutral", _monitor_dead())
+    yield _row(2, "monitor_late", "decision logged with age", _monitor_late())
+    yield _row(3, "monitor_lies_healthy", "call outcome overrides", _monitor_lies())
+    yield _row(4, "monitors_contradict", "priority order deterministic", _contradiction())
+    yield _row(5, "cost_nan_neg_inf", "rejected; inf path = no path", _costs())
+    yield _row(6, "cost_ties", "stable order", _ties())
+    yield _row(7, "clock_jump_fwd_back", "monotonic timers unaffected", _clock())
+    yield _row(8, "llm_down_or_invalid_choice", "human escalation, bounded", _model_down())
+    yield _row(9, "llm_repeats_dead_choice", "loop cap -> escalate", _dead_choice())
+    yield _row(10, "two_escalations_at_once", "each answered once", _two_at_once())
+
+
+def _row(number: int, kind: str, expected: str, document: Document) -> Row:
+    return Row(id=f"H{number:02}", kind=kind, variant=CONTROL, expected=expected, document=document)
+
+
+def _lookup() -> dict[str, Any]:
+    return graph("lookup", pair("look_up", ["query"], ["answer"]), goals(("answered", ["answer"])))
+
+
+# -------------------------------------------------------------------- monitors
+
+ANSWERED = healthy("answered", calls={"look_up_backup": 0})
+
+
+def _monitor_dead() -> Document:
+    """Down for the first run; the monitor dies then, so nobody says that the tool is well again at the third."""
+    return scenario(
+        "A monitor says that a tool is down, and dies: after a while its word counts no more",
+        description="The monitor's last word, at 5 s, is that look_up_primary is down; it sends nothing after that.",
+        waits_for="health",
+        runs=3,
+        every="10m",
+        agent=_lookup(),
+        steady=ANSWERED,
+        method=(
+            {"type": "monitor_lies", "until": "5s"},
+            {"type": "down", "target": "look_up_primary", "until": "5s"},
+        ),
+        expect={
+            "retries": {"max": 2},
+            "reroutes": AT_MOST_ONE,
+            "calls": {"look_up_primary": {"min": 1, "max": 3}, "look_up_backup": AT_MOST_ONE},
+        },
+    )
+
+
+def _monitor_late() -> Document:
+    return scenario(
+        "A monitor's signals come half a minute late: decisions that rest on them say how old they were",
+        description="Each signal arrives 30 s after it was measured; the journal's decisions carry its age.",
+        waits_for="health",
+        runs=3,
+        every="20s",
+        agent=_lookup(),
+        steady=ANSWERED,
+        method=(
+            {"type": "monitor_lies", "from": "30s", "until": "60s"},
+            {"type": "down", "target": "look_up_primary", "until": "30s"},
+        ),
+        expect={
+            "retries": {"max": 2},
+            "reroutes": AT_MOST_ONE,
+            "calls": {"look_up_primary": {"max": 3}, "look_up_backup": AT_MOST_ONE},
+        },
+    )
+
+
+def _monitor_lies() -> Document:
+    return scenario(
+        "A monitor says that a dead tool is well: what calls meet weighs more",
+        waits_for="health",
+        runs=5,
+        every="1s",
+        agent=_lookup(),
+        steady=ANSWERED,
+        method=({"type": "monitor_lies"}, {"type": "down", "target": "look_up_primary"}),
+        expect={
+            "retries": {"max": 2},
+            "reroutes": AT_MOST_ONE,
+            "calls": {"look_up_primary": {"max": 3}, "look_up_backup": 1},
+        },
+    )
+
+
+def _contradiction() -> Document:
+    return scenario(
+        "Two monitors contradict each other: the one of higher priority wins, in the same way each time",
+        description=(
+            "One monitor (tool outage, priority 0.99) says that look_up_primary is down, another (intent, 0.9) that it "
+            "is the one to use. The outage wins in every run."
+        ),
+        waits_for="health",
+        runs=10,
+        every="1s",
+        agent=_lookup(),
+        steady=ANSWERED,
+        method=({"type": "monitor_lies", "toxicity": 0.5, "cause": "outage-monitor"},),
+        expect={"reroutes": AT_MOST_ONE, "escalations": 0, "calls": {"look_up_primary": 0, "look_up_backup": 1}},
+    )
+
+
+# -------------------------------------------------------------------- prices and clocks
+
+
+def _costs() -> Document:
+    return scenario(
+        "Prices that are no numbers, negative or infinite are refused where they stand",
+        agent="agents/impossible_costs.py:agent",
+        expect={"refused": "nan: DefinitionError, -0.01: DefinitionError, inf: DefinitionError"},
+    )
+
+
+def _ties() -> Document:
+    """Three tools alike in everything but their names: by name, each time."""
+    tools = [tool(f"ask_{name}", ["query"], ["answer"]) for name in ("charlie", "alpha", "bravo")]
+    return scenario(
+        "Three tools cost the same: the order is by name, before and after a failure, in every run",
+        runs=5,
+        every="1s",
+        agent=graph("ties", tools, goals(("answered", ["answer"]))),
+        steady=healthy("answered", calls={"ask_alpha": 1, "ask_bravo": 0, "ask_charlie": 0}),
+        method=({"type": "error", "target": "ask_alpha", "status": 404},),
+        expect={"reroutes": 1, "triggered": 5, "calls": {"ask_alpha": 1, "ask_bravo": 1, "ask_charlie": 0}},
+    )
+
+
+def _clock() -> Document:
+    """While a provider's Retry-After and a timeout run, the wall clock goes an hour ahead and then two back."""
+    tools = [
+        tool("ask", ["query"], ["reply"], effect="idempotent"),
+        tool("read", ["reply"], ["answer"], seconds=0.5),
+    ]
+    return scenario(
+        "The wall clock jumps an hour ahead and two hours back: waits and time limits are as long as they were",
+        agent=graph("clock", tools, goals(("answered", ["answer"])), deadline_s=20.0),
+        steady=healthy("answered", duration_s={"max": "1s"}),
+        method=(
+            {"type": "clock_jump", "jump": "1h"},
+            {"type": "clock_jump", "jump": "-2h", "from": "2s"},
+            {"type": "rate_limit", "target": "ask", "retry_after": "3s", "attempts": 1},
+            {"type": "timeout", "target": "read", "attempts": 1},
+        ),
+        expect={
+            "retries": 2,
+            "duration_s": {"min": "5s", "max": "7s"},
+            "calls": {"ask": 2, "read": 2},
+        },
+    )
+
+
+# -------------------------------------------------------------------- the model that is asked
+
+
+def _ladder() -> dict[str, Any]:
+    """A report, or less: several rungs are left when the best is out of reach, so that there is something to choose."""
+    tools = [
+        tool("collect", ["topic"], ["facts"]),
+        tool("write_report", ["facts"], ["report"]),
+        tool("write_summary", ["facts"], ["summary"], usd=0.001),
+        tool("write_list", ["facts"], ["list"], usd=0.001),
+    ]
+    rungs = goals(("report", ["report"]), ("summary", ["summary"]), ("list", ["list"]))
+    return graph("writer", tools, rungs, llm_calls=4)
+
+
+NO_REPORT: Document = {"type": "error", "target": "write_report", "status": 404}
+
+
+def _model_down() -> Document:
+    return scenario(
+        "No route is left and the model that should choose is down: the policy chooses, says so, and nothing waits",
+        description=(
+            "The catalogue asks for a person here. agentroute takes the best goal that is left, with a note of why it "
+            "was not the model that chose (docs/decisions/0011): who wants a person says escalate: human."
+        ),
+        escalate="model",
+        agent=_ladder(),
+        steady=healthy("report"),
+        method=(NO_REPORT, {"type": "model_down"}),
+        expect={
+            "outcome": "demoted",
+            "goal": "summary",
+            "llm_calls": 1,
+            "duration_s": {"max": "1s"},
+            "calls": {"write_summary": 1, "write_list": 0},
+        },
+    )
+
+
+def _dead_choice() -> Document:
+    """What the model chose dies too; from then on it names what is not on the menu any more."""
+    tools = [
+        tool("collect", ["topic"], ["facts"]),
+        *[tool(f"write_{rung}", ["facts"], [rung], usd=0.001) for rung in RUNGS],
+    ]
+    return scenario(
+        "A model insists on a choice that is dead: it is asked so often and no more, then a person is",
+        escalate="model",
+        agent=graph("writer", tools, goals(*[(rung, [rung]) for rung in RUNGS]), llm_calls=10),
+        steady=healthy("report"),
+        method=(
+            {"type": "error", "target": "write_*", "status": 404},
+            {"type": "latency", "target": "write_*", "latency": "1s"},
+            {"type": "model_invalid", "from": "2s"},
+        ),
+        expect={
+            "outcome": "escalated",
+            "llm_calls": {"min": 2, "max": 3},
+            "calls": {f"write_{rung}": AT_MOST_ONE for rung in RUNGS},
+            "duration_s": {"max": "30s"},
+        },
+    )
+
+
+RUNGS = ("report", "summary", "list", "headline")
+
+
+def _two_at_once() -> Document:
+    return scenario(
+        "Two runs have nowhere to go at the same moment: each gets one answer, its own",
+        runs=2,
+        escalate="model",
+        agent=_ladder(),
+        steady=healthy("report"),
+        method=(NO_REPORT,),
+        expect={
+            "outcome": "demoted",
+            "goal": "summary",
+            "llm_calls": 1,
+            "escalations": 1,
+            "triggered": 2,
+            "calls": {"write_summary": 1, "write_list": 0},
+        },
+    )
