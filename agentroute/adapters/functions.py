@@ -77,6 +77,11 @@ class FunctionTool:
         takes = ", ".join(str(need) for need in self.spec.requires)
         return f"<tool {self.spec.name}: {takes or 'nothing'} -> {', '.join(self.spec.produces) or 'nothing'}>"
 
+    @property
+    def runs_in_thread(self) -> bool:
+        """Whether it is a plain function: given up, its thread is left behind, and may come back later."""
+        return not self._is_async
+
     async def call(self, inputs: Values) -> Values:
         """Call the function with its artifacts: async ones here, plain ones in a thread of their own."""
         arguments = self._arguments(inputs)

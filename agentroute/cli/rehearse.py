@@ -1,9 +1,11 @@
 """What ``agentroute scenario`` does: prepare, play, write reports, say how it went."""
 
 import os
+import shutil
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -77,10 +79,24 @@ def play(paths: Sequence[str], chosen: Settings, *, jobs: int | None, quiet: boo
     configure_structlog()  # a tool that logs must not write between our results
     kept = replace(chosen, keep_events=len(paths) * chosen.repeat <= MANY)
     rehearsal = Rehearsal(kept, SystemClock(), jobs or os.cpu_count() or 1)
-    with nullcontext() if quiet else SessionProgress(len(paths)) as progress:
+    with _stdout_aside(), nullcontext() if quiet else SessionProgress(len(paths)) as progress:
         if progress is not None:
             rehearsal.started, rehearsal.finished = progress.started, progress.finished
         return rehearsal.run(paths)
+
+
+@contextmanager
+def _stdout_aside() -> Generator[None]:
+    """Send what tools print to standard error: standard output is for the results."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def write_reports(session: Session, options: Mapping[str, Any], *, journal: bool) -> None:
@@ -115,7 +131,9 @@ def show(session: Session, *, as_json: bool, all_rows: bool, dry_run: bool) -> N
     if as_json:
         click.echo(as_text(session_json(session)), nl=False)
         return
-    console = Console(highlight=False, emoji=False, markup=False)
+    # A pipe has no width: let lines be as long as they are.
+    width = None if sys.stdout.isatty() else max(shutil.get_terminal_size((160, 24)).columns, 100)
+    console = Console(width=width, highlight=False, emoji=False, markup=False)
     if dry_run:
         for record in session.scenarios:
             words = "ready" if record.verdict == "held" else record.reason

@@ -47,7 +47,8 @@ class Given:
         return no_info_before_validator_function(self._refuse_none, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return next(branch for branch in handler(schema)["anyOf"] if branch != {"type": "null"})
+        branches = [branch for branch in handler(schema)["anyOf"] if branch != {"type": "null"}]
+        return branches[0] if len(branches) == 1 else {"anyOf": branches}
 
     @staticmethod
     def _refuse_none(value: object) -> object:

@@ -23,8 +23,14 @@ async def timeout(strike: Strike, passage: Passage) -> Values:
 
 
 async def hang(strike: Strike, passage: Passage) -> Values:
-    """Never answer, and do not let the caller go at once either."""
+    """Never answer, and do not listen to being given up. A plain function's thread can be left behind all the same."""
     passage.trigger(strike)
+    if getattr(passage.tool, "runs_in_thread", False):
+        passage.attempt.still_running = True
+        try:
+            await anyio.sleep_forever()
+        finally:
+            passage.leave(passage, strike.fault.latency_s)
     with anyio.CancelScope(shield=True):
         await anyio.sleep(strike.fault.latency_s)
     await anyio.sleep_forever()

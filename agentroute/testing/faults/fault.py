@@ -94,6 +94,7 @@ class Fault:
             - ``down``: the connection is refused. ``flap``: down for `down_s`, up for `up_s`, and so on.
             - ``reset``: the connection breaks before anything happens.
             - ``timeout``: no answer, and nothing happens. ``hang``: the same, deaf to cancellation for `latency_s`.
+              (A plain function runs in a thread, which is left behind and comes back so much later.)
             - ``secret_echo``: an ``error`` whose text gives away a planted secret.
 
             Late:

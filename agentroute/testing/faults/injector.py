@@ -83,6 +83,7 @@ class FaultyCalls:
                 call=self._reach,
                 note=self.trigger,
                 postpone=self._postpone,
+                leave=self._leave,
                 condemn=self._condemn,
             ).onwards()
         except anyio.get_cancelled_exc_class():
@@ -107,16 +108,20 @@ class FaultyCalls:
         due = [late for late in self._late if everything or late.due <= now]
         self._late = [late for late in self._late if late not in due]
         for late in due:
-            with serving(late.attempt):
-                try:
-                    await self._inner.call(late.tool, late.inputs)
-                except Exception:  # noqa: BLE001  # nobody is there to be told but the fence
-                    worked = False
-                else:
-                    worked = True
+            worked = late.works and await self._made(late)
+            late.attempt.still_running = False
             late.seen.late_order = next(self._order)
             if late.attempt.on_late is not None:
                 late.attempt.on_late(worked)
+
+    async def _made(self, late: "_Late") -> bool:
+        """Make a late call; whether it worked, for nobody is there to be told but the fence."""
+        with serving(late.attempt):
+            try:
+                await self._inner.call(late.tool, late.inputs)
+            except Exception:  # noqa: BLE001  # as above
+                return False
+        return True
 
     def _note(self, tool: Tool, attempt: Attempt) -> Seen:
         name = tool.spec.name
@@ -158,13 +163,18 @@ class FaultyCalls:
         due = self._clock.now() + seconds
         self._late.append(_Late(due, passage.tool, passage.inputs, passage.attempt, passage.seen))
 
+    def _leave(self, passage: Passage, seconds: float) -> None:
+        due = self._clock.now() + seconds
+        self._late.append(_Late(due, passage.tool, passage.inputs, passage.attempt, passage.seen, works=False))
+
 
 @dataclass(slots=True, eq=False)
 class _Late:
-    """A call that is to happen after its caller has given up."""
+    """A call that is to happen (or only to come back) after its caller has given up."""
 
     due: float
     tool: Tool
     inputs: Values
     attempt: Attempt
     seen: Seen
+    works: bool = True

@@ -27,6 +27,7 @@ class Passage:
         call: Really makes the call.
         note: Enters a strike into the ledger.
         postpone: Lets the call happen so many seconds after its caller has given up.
+        leave: Lets the call come back, without having done anything, so many seconds after it was given up.
         condemn: Keeps a provider down from here on.
         dice: For jitter; depends on nothing but the call.
     """
@@ -40,6 +41,7 @@ class Passage:
     call: Callable[["Passage"], Awaitable[Values]]
     note: Callable[[Strike, Seen], None]
     postpone: Callable[["Passage", float], None]
+    leave: Callable[["Passage", float], None]
     condemn: Callable[[str, Strike], None]
     previous: Values | None = None
     dice: Random = field(init=False)

@@ -98,7 +98,12 @@ def _completed(account: Account) -> list[str]:
 
 
 def _answered_before(account: Account, found: Verified) -> bool:
-    """Whether the run had gone on from a failure before its effect was found after all."""
+    """Whether the run had gone on from a failure before its effect was found after all.
+
+    What may be called again is never in doubt: a run goes on from its failure at once, and looks at the end.
+    """
+    if account.lives[found.attempt].spec.effect != "once":
+        return True
     for event in account.events:
         if event is found:
             return False

@@ -154,7 +154,7 @@ class FaultEntry(Entry):
             yield mistake((key,), f"{self.type!r} is not about calls of tools; leave it out")
         if self.until is not None and self.until <= self.from_:
             yield mistake(("until",), f"{self.until:g} s is not after from ({self.from_:g} s)")
-        if self.type == "flap" and not (self.up or 1.0) + (self.down or 1.0):
+        if self.type == "flap" and self.up == 0 and self.down == 0:
             yield mistake(("up",), "up and down cannot both be 0")
 
     @property

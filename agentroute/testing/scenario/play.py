@@ -86,10 +86,13 @@ def play(staging: Staging, faults: Sequence[Fault], seed: int, servers: FaultySe
         AgentrouteError: It cannot be played as it stands, whatever goes wrong.
     """
     company = _Company(staging, faults, seed, servers)
-    if not staging.is_virtual:
-        return anyio.run(company.perform)
-    with in_line():
-        return run_virtual(company.perform, seed=seed)
+    try:
+        if not staging.is_virtual:
+            return anyio.run(company.perform)
+        with in_line():
+            return run_virtual(company.perform, seed=seed)
+    except BaseExceptionGroup as group:  # of the tasks of the runs
+        raise _foremost(group) from None
 
 
 class _Company:
@@ -205,6 +208,18 @@ class _Company:
         played.counts = [times.count(index) for index in range(len(self.faults))]
         if self.staging.testbed is not None:
             played.truth = self.staging.testbed.truth()
+
+
+def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one that says what is wrong with the scenario; without one, the group itself."""
+    wrong, _ = group.split(AgentrouteError)
+    found: BaseException = group if wrong is None else wrong
+    while isinstance(found, BaseExceptionGroup):
+        inner: BaseException = found.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        if wrong is None and len(found.exceptions) > 1:  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+            break
+        found = inner
+    return found
 
 
 def _give_up_after(staging: Staging, budget: Budget) -> float:

@@ -12,6 +12,7 @@ from agentroute.graph.document import GraphDocument
 from agentroute.guard.budget import Budget
 from agentroute.loading import is_graph_file, load_agent, load_object
 from agentroute.routing.health import Health
+from agentroute.testing.faults.answers import Reversible
 from agentroute.testing.faults.fault import BESIDE_CALLS, WIRE_ONLY, Fault
 from agentroute.testing.scenario.document import ScenarioDocument
 from agentroute.testing.scenario.record import Level
@@ -171,7 +172,7 @@ def _check_faults(staging: Staging) -> None:
 
 
 def _why_not(staging: Staging, agent: Agent, fault: Fault) -> str | None:
-    why = _beside(staging, fault) if fault.type in BESIDE_CALLS else _of_calls(staging, fault)
+    why = _beside(staging, fault) if fault.type in BESIDE_CALLS else _of_calls(staging, agent, fault)
     if why is not None or fault.type in BESIDE_CALLS:
         return why
     specs = agent.graph.tools.values()
@@ -188,13 +189,14 @@ def _beside(staging: Staging, fault: Fault) -> str | None:
     return None
 
 
-def _of_calls(staging: Staging, fault: Fault) -> str | None:
+def _of_calls(staging: Staging, agent: Agent, fault: Fault) -> str | None:
     if staging.is_real:
         return _of_servers(staging, fault)
     if fault.type in WIRE_ONLY:
         return f"only bytes on a wire can have it; say level: wire (level is {staging.level})"
-    if fault.type == "silent_noop" and not staging.simulated:
-        return "only simulated tools can be made not to have done what they did"
+    aimed = [tool for tool in agent.tools.values() if fault.aims_at(tool.spec.name, tool.spec.provider)]
+    if fault.type == "silent_noop" and not all(isinstance(tool, Reversible) for tool in aimed):
+        return "only simulated tools (and those with `never_happened`) can be made not to have done what they did"
     return None
 
 

@@ -1,0 +1,298 @@
+"""``agentroute scenario``: files in, verdicts out, and what a user reads when something is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+PROGRAM = Path(sys.executable).with_name("agentroute")
+
+AGENT = """
+from typing import Annotated
+import anyio, os, time
+from pydantic import BaseModel
+from agentroute import Agent, Artifact, Budget, Goal, tool
+
+Order = Annotated[str, Artifact("order")]
+
+class Refund(BaseModel):
+    reference: str
+
+@tool(usd=0.01, latency_s=0.1, effect="idempotent", provider="near")
+async def refund_near(order: Order) -> Refund:
+    return Refund(reference=f"near-{order}")
+
+@tool(usd=0.02, latency_s=0.1, effect="idempotent")
+def refund_far(order: Order) -> Refund:
+    return Refund(reference=f"far-{order}")
+
+agent = Agent(name="refunds", tools=[refund_near, refund_far], goals=[Goal("refunded", requires=[Refund])],
+              budget=Budget(usd=0.5, deadline_s=30))
+
+@tool(effect="read")
+async def phone_home(order: Order) -> Refund:
+    stream = await anyio.connect_tcp("127.0.0.1", 9)
+    return Refund(reference="never")
+
+caller = Agent(name="caller", tools=[phone_home], goals=[Goal("refunded", requires=[Refund])])
+
+@tool(effect="read")
+async def die(order: Order) -> Refund:
+    os._exit(7)
+
+deadly = Agent(name="deadly", tools=[die], goals=[Goal("refunded", requires=[Refund])])
+
+@tool(effect="read")
+async def shout(order: Order) -> Refund:
+    print("this is not JSON")
+    return Refund(reference="loud")
+
+loud = Agent(name="loud", tools=[shout], goals=[Goal("refunded", requires=[Refund])])
+"""
+
+SCENARIO = """
+version: "1"
+title: {title}
+agent: {agent}
+inputs: {{order: "${{order}}"}}
+variables: {{order: "1042"}}
+steady-state-hypothesis: {{outcome: succeeded, llm_calls: {{max: 0}}}}
+method:
+  - {{type: {fault}, target: {target}}}
+expect: {expect}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "refunds.py").write_text(AGENT, encoding="utf-8")
+    return tmp_path
+
+
+def write(folder: Path, name: str, **changes: str) -> Path:
+    said = {
+        "title": "The far way is taken",
+        "agent": "refunds.py:agent",
+        "fault": "down",
+        "target": "refund_near",
+        "expect": "{reroutes: {min: 1}, effects: {refund_far: 1, refund_near: 0}}",
+        **changes,
+    }
+    file = folder / name
+    file.write_text(SCENARIO.format(**said), encoding="utf-8")
+    return file
+
+
+def call(folder: Path, *arguments: str, timeout: float = 100.0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "140"}
+    return subprocess.run(
+        [PROGRAM, "scenario", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+
+
+def as_json(folder: Path, *arguments: str) -> tuple[int, Any]:
+    done = call(folder, "run", *arguments, "--json")
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_scenario_that_holds(folder: Path) -> None:
+    write(folder, "held.yaml")
+    status, told = as_json(folder, "held.yaml", "--quiet")
+    scenario, totals = told["scenarios"][0], told["totals"]
+    assert status == 0
+    assert (scenario["verdict"], scenario["outcome"], scenario["reroutes"]) == ("held", "succeeded", 1)
+    assert (totals["held"], totals["silent_failures"], totals["duplicate_effects"]) == (1, 0, 0)
+    assert scenario["baseline"]["outcome"] == "succeeded"
+    assert scenario["level"] == "virtual"
+    journals = list((folder / ".agentroute/scenarios").glob("*.json"))
+    assert len(journals) == 1
+    events = json.loads(journals[0].read_text(encoding="utf-8"))["session"]["scenarios"][0]["trials"][0]["events"]
+    assert [event["event"] for event in events][-1] == "RunFinished"
+
+
+def test_a_scenario_that_deviates_says_from_what(folder: Path) -> None:
+    write(folder, "deviated.yaml", expect="{reroutes: 0, effects: {refund_far: 0}}")
+    done = call(folder, "run", "deviated.yaml")
+    assert done.returncode == 1
+    assert "effects.refund_far: 1, expected 0" in done.stdout.replace("\n", " ")
+    assert "deviated" in done.stderr
+
+
+def test_a_fault_that_never_triggers_is_no_proof(folder: Path) -> None:
+    write(folder, "quiet.yaml", target="refund_far", expect="{}")
+    status, told = as_json(folder, "quiet.yaml")
+    assert status == 1
+    assert "nothing was put to the test" in told["scenarios"][0]["reason"]
+    assert told["totals"]["untriggered_faults"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"target": "refund_nowhere"}, "hits no tool of agent 'refunds'"),
+        ({"agent": "refunds.py:nobody"}, "has no Agent named 'nobody'"),
+        ({"agent": "nothing.py:agent"}, "there is no file"),
+        ({"fault": "explode"}, "must be one of"),
+        ({"fault": "slice"}, "only bytes on a wire"),
+        ({"fault": "monitor_lies", "target": "x"}, "not about calls of tools"),
+        ({"fault": "silent_noop"}, "only simulated tools"),
+        ({"agent": "refunds.py:caller", "target": "phone_home"}, "opened a socket"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_run_is_invalid_and_says_why(folder: Path, changes: dict[str, str], why: str) -> None:
+    write(folder, "invalid.yaml", **changes)
+    status, told = as_json(folder, "invalid.yaml")
+    assert (status, told["scenarios"][0]["verdict"]) == (2, "invalid")
+    assert why in told["scenarios"][0]["reason"]
+
+
+def test_a_baseline_that_is_not_met_is_told_before_any_fault(folder: Path) -> None:
+    file = write(folder, "base.yaml")
+    file.write_text(file.read_text(encoding="utf-8").replace("max: 0}", "min: 3}"), encoding="utf-8")
+    status, told = as_json(folder, "base.yaml")
+    assert (status, told["scenarios"][0]["verdict"]) == (3, "baseline_not_met")
+    assert "llm_calls: 0, expected at least 3" in told["scenarios"][0]["reason"]
+
+
+def test_a_scenario_that_waits_counts_as_nothing(folder: Path) -> None:
+    file = write(folder, "later.yaml")
+    file.write_text(file.read_text(encoding="utf-8") + "waits-for: health\n", encoding="utf-8")
+    status, told = as_json(folder, "later.yaml")
+    assert (status, told["totals"]["held"], told["totals"]["waiting"]) == (0, 0, 1)
+
+
+def test_a_tool_that_prints_does_not_spoil_the_json(folder: Path) -> None:
+    write(folder, "loud.yaml", agent="refunds.py:loud", target="shout", fault="latency", expect="{}")
+    assert as_json(folder, "loud.yaml")[0] == 0
+
+
+def test_an_agent_that_takes_its_process_down_takes_nothing_else_along(folder: Path) -> None:
+    for number in range(24):
+        write(folder, f"s{number:02}.yaml")
+    write(folder, "s99.yaml", agent="refunds.py:deadly", target="die", fault="latency", expect="{}")
+    done = call(folder, "run", ".", "--jobs", "2", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert (told["totals"]["held"], told["totals"]["invalid"]) == (24, 1)
+    assert "ended with status 7" in told["scenarios"][-1]["reason"]
+
+
+def test_variables_seeds_and_repeats(folder: Path) -> None:
+    write(folder, "held.yaml", expect='{artifacts: {Refund: {reference: "far-77"}}}')
+    status, told = as_json(folder, "held.yaml", "--var", "order=77", "--repeat", "3", "--seed", "5")
+    assert (status, [run["seed"] for run in told["scenarios"][0]["runs"]]) == (2, [])
+    assert "order" in told["scenarios"][0]["reason"], "77 is a number in the file, and the agent asks for text"
+    status, told = as_json(folder, "held.yaml", "--var", "order='77'", "--repeat", "3", "--seed", "5")
+    assert status == 1
+    write(folder, "text.yaml", expect='{artifacts: {Refund: {reference: "far-order 77"}}}')
+    status, told = as_json(folder, "text.yaml", "--var", "order=order 77", "--repeat", "3", "--seed", "5")
+    assert (status, [run["seed"] for run in told["scenarios"][0]["runs"]]) == (0, [5, 6, 7])
+
+
+def test_a_dry_run_calls_nothing(folder: Path) -> None:
+    write(folder, "deadly.yaml", agent="refunds.py:deadly", target="die", fault="latency", expect="{}")
+    done = call(folder, "run", "deadly.yaml", "--dry-run")
+    assert (done.returncode, done.stdout) == (0, "virtual  The far way is taken: ready\n")
+    write(folder, "wrong.yaml", target="nobody")
+    assert call(folder, "run", "wrong.yaml", "--dry-run").returncode == 2
+
+
+def test_reports_are_written_where_they_are_asked_for(folder: Path) -> None:
+    write(folder, "held.yaml")
+    write(folder, "deviated.yaml", expect="{reroutes: 0}")
+    done = call(folder, "run", ".", "--junit", "out/report.xml", "--html", "out/page.html", "--journal", "out/j.json")
+    assert done.returncode == 1
+    suite = ET.parse(folder / "out/report.xml").getroot()  # noqa: S314  # our own file
+    assert len(suite.findall(".//testcase")) == 2
+    assert len(suite.findall(".//failure")) == 1
+    page = (folder / "out/page.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "The far way is taken" in page
+    assert json.loads((folder / "out/j.json").read_text(encoding="utf-8"))["totals"]["held"] == 1
+    assert not (folder / ".agentroute/scenarios").exists()
+
+
+def test_a_report_that_cannot_be_written_is_told_in_a_sentence(folder: Path) -> None:
+    write(folder, "held.yaml")
+    (folder / "taken").write_text("", encoding="utf-8")
+    done = call(folder, "run", "held.yaml", "--junit", "taken/report.xml", "--quiet")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: taken/report.xml: cannot be written")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["nowhere"], "cannot be read"),
+        (["empty"], "no scenario files"),
+        (["held.yaml", "--compare", "magic"], "there is react and static"),
+        (["held.yaml", "--var", "order"], "NAME=VALUE"),
+        (["held.yaml", "--compare", "react"], "needs a testbed"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_refused_in_a_sentence(folder: Path, arguments: list[str], why: str) -> None:
+    write(folder, "held.yaml")
+    (folder / "empty").mkdir()
+    done = call(folder, "run", *arguments, "--quiet")
+    assert done.returncode == 2
+    assert why in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_generated_scenarios_are_the_same_for_the_same_seed_and_can_be_run(folder: Path) -> None:
+    for name in ("one", "two"):
+        assert call(folder, "generate", "--count", "12", "--seed", "3", "--out", name).returncode == 0
+    one, two = ({file.name: file.read_bytes() for file in (folder / name).iterdir()} for name in ("one", "two"))
+    assert one == two
+    assert len(one) == 12
+    again = call(folder, "generate", "--count", "12", "--out", "one")
+    assert (again.returncode, "is not empty" in again.stderr) == (2, True)
+    status, told = as_json(folder, "one")
+    assert status == 0, [scenario["reason"] for scenario in told["scenarios"]]
+    assert told["totals"]["triggered_faults"] >= 12
+
+
+def test_ctrl_c_shows_what_was_played_by_then(folder: Path) -> None:
+    for number in range(400):
+        write(folder, f"s{number:03}.yaml")
+    with subprocess.Popen(
+        [PROGRAM, "scenario", "run", ".", "--json", "--jobs", "2"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        time.sleep(5.0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert json.loads(out)["totals"]["scenarios"] < 400
+    assert "stopped after" in err
+
+
+@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["generate", "--help"], ["shrink", "--help"]])
+def test_help_shows_examples(folder: Path, command: list[str]) -> None:
+    done = call(folder, *command)
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+
+
+def test_the_schema_of_scenario_files_is_printed(folder: Path) -> None:
+    done = subprocess.run([PROGRAM, "schema", "scenario"], capture_output=True, text=True, check=True, cwd=folder)
+    assert json.loads(done.stdout)["title"] == "agentroute scenario file"
