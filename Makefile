@@ -26,6 +26,7 @@ RUNTIME := $(VENV)/.runtime-installed
 PACKAGE := $(VENV)/.agentroute-installed
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
+REAL_APIS := $(abspath $(VENV))/real-apis
 NODE := graphs/repo_report/node_modules/.package-lock.json
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -43,8 +44,8 @@ help: ## list the commands
 demo: $(PACKAGE) $(NODE) ## run the main job: a health report of this repository; one server is killed on the way
 	$(BIN)/python graphs/repo_report/demo.py $(ARGS)
 
-test: $(DEV) ## run every test, among them every block of code in the documentation
-	$(BIN)/pytest $(ARGS)
+test: $(DEV) $(REAL_APIS) ## run every test, among them every block of code in the documentation
+	PYTHONPATH=$(REAL_APIS) $(BIN)/pytest $(ARGS)
 
 lint: $(DEV) ## check style and formatting
 	$(BIN)/ruff check --output-format concise
@@ -76,6 +77,8 @@ lock: $(DEV) ## write the locks anew; UPGRADE=--upgrade takes the newest version
 	$(COMPILE) --group dev --output-file requirements/dev.txt
 	$(COMPILE) --group runtime --constraint requirements/dev.txt --output-file requirements/runtime.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
+	printf 'bfcl-eval\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --no-deps $(UPGRADE) - --output-file requirements/bfcl.txt
 
 ci: ## run everything that has to pass before a change is merged
 	bash .ci/run
@@ -105,6 +108,14 @@ $(DEV): requirements/dev.txt $(PACKAGE)
 $(BENCH): requirements/bench.txt $(DEV)
 	@echo "Installing the libraries to compare with into $(VENV)"
 	@$(INSTALL_LOCKED) requirements/bench.txt
+	@touch $@
+
+# In a folder of its own, because its dependencies are left out on purpose and `pip check` would miss them.
+$(REAL_APIS): requirements/bfcl.txt | $(DEV)
+	@echo "Installing the real APIs that agents are tested on into $@"
+	@rm -rf $@
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --quiet --no-deps --only-binary :all: \
+		--require-hashes --requirement $< --target $@
 	@touch $@
 
 # MCP servers written for Node.js. The demonstration has other ways, so going without is no error.
