@@ -79,7 +79,7 @@ class Saga:
     def _remedy(self, about: Subject, remedies: Iterable[tuple[Role, ToolId | None]], now: float) -> Decision:
         """Work down the remedies for one attempt: call the first that can still work, or give up and say so."""
         state = self._state
-        if any(attempt.about == about.attempt for attempt in state.in_flight.values()):
+        if about.attempt in state.settling or any(a.about == about.attempt for a in state.in_flight.values()):
             return Wait()
         failed = state.auxiliary_failures.get(about.attempt)
         for role, name in remedies:

@@ -55,6 +55,7 @@ class RunState:
         rechecks: Effects that may still come to light: found absent after a timeout, or of a tool that may be called
             again and was not. They are looked for once more before the end.
         makers: Which success made each artifact; inputs have none.
+        settling: Attempts that have been looked into or undone, where what follows from that is not on record yet.
         auxiliary_failures: Latest failure to verify or undo, by the attempt it was about.
         waiting_for: Tool that the run said it waits for.
         unresolved: Effects that a person has to look at.
@@ -84,6 +85,7 @@ class RunState:
     effects: dict[AttemptId, AttemptSucceeded | Verified] = field(default_factory=dict)
     rechecks: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     makers: dict[ArtifactId, AttemptSucceeded | Verified] = field(default_factory=dict)
+    settling: set[AttemptId] = field(default_factory=set[AttemptId])
     auxiliary_failures: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     waiting_for: ToolId | None = None
     unresolved: dict[AttemptId, Unresolved] = field(default_factory=dict[AttemptId, Unresolved])
@@ -174,6 +176,8 @@ class RunState:
             if started.key:  # only attempts that change something carry a key
                 self.effects[event.attempt] = event
             self._forget_rechecks(event.tool)
+        elif started.about is not None:
+            self.settling.add(started.about)
 
     def _made(self, event: AttemptSucceeded | Verified) -> None:
         self.done.append(event.tool)
@@ -241,6 +245,7 @@ class RunState:
 
     def _remedied(self, attempt: AttemptId, by: ToolId) -> None:
         """A verifier or compensator did its work; the next doubt finds it with its attempts unspent."""
+        self.settling.discard(attempt)
         self.auxiliary_failures.pop(attempt, None)
         self.tries.pop(by, None)
         self.not_before.pop(by, None)
@@ -253,6 +258,7 @@ class RunState:
     def _resumed(self, event: Resumed) -> None:
         """Nobody is waiting for the attempts of the process that is gone."""
         self.waiting_for = None
+        self.settling.clear()
         self.not_before = {tool: min(at, event.at) for tool, at in self.not_before.items()}
 
     def _chosen(self, event: Chosen) -> None:

@@ -10,6 +10,10 @@ from pydantic import BaseModel
 
 from agentroute import Agent, Artifact, Budget, Goal, Health, ToolError, current, tool
 from agentroute.errors import DefinitionError, InputError
+from agentroute.testing.fakes import fake_tool, fake_verifier
+from agentroute.testing.faults import Fault
+from agentroute.testing.virtual_time import run_virtual
+from tests.laboratory import bench
 
 pytestmark = pytest.mark.anyio
 
@@ -225,6 +229,24 @@ async def test_what_a_verifier_finds_has_to_satisfy_the_tool() -> None:
 
     result = await agent(pay).run(inputs={"order": "1"})
     assert (result.outcome, result.left_behind) == ("escalated", ["pay"])
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("remedy", ["verify", "compensate"])
+def test_an_effect_is_looked_into_or_undone_once_whoever_wakes_the_run_meanwhile(remedy: str, seed: int) -> None:
+    async def main() -> list[str]:
+        remedies = {remedy: "remedy"}
+        pay = fake_tool("pay", ["start"], ["paid"], effect="once", seconds=0.1, **remedies)  # pyright: ignore[reportArgumentType]
+        undo = fake_tool("remedy", ["start"], effect="idempotent", seconds=0.1)
+        made = fake_verifier(pay, seconds=0.1) if remedy == "verify" else undo
+        others = [
+            fake_tool("spare", ["start"], ["paid"], usd=1.0, seconds=0.5),
+            fake_tool("look", ["start"], ["seen"], seconds=0.2),  # comes back as the remedy does
+        ]
+        fault = Fault(type="malformed", target="pay")
+        return (await bench([pay, made, *others], {"all": ["paid", "seen"]}, faults=[fault]).run()).called()
+
+    assert run_virtual(main, seed=seed).count("remedy") == 1
 
 
 async def test_two_values_for_one_artifact_are_refused() -> None:

@@ -106,13 +106,18 @@ class _Walk:
 
 
 def remedies_are_capped(account: Account) -> Found:
-    """Nobody tries for ever to look into an effect or to undo it."""
-    tries = Counter(
-        (life.started.about, life.spec.name) for life in account.lives.values() if life.started.about is not None
-    )
-    for (about, tool), count in tries.items():
-        if count > MOST_REMEDIES:
-            yield 8, f"{tool} was called {count} times about attempt {about}"
+    """Nobody tries for ever to look into an effect or to undo it. An effect that is looked for once more counts anew."""
+    tries: Counter[tuple[int, str]] = Counter()
+    for event in account.events:
+        match event:
+            case AttemptStarted(about=int(about)):
+                tries[about, event.tool] += 1
+                if tries[about, event.tool] == MOST_REMEDIES + 1:
+                    yield 8, f"{event.tool} was called more than {MOST_REMEDIES} times about attempt {about}"
+            case Verified():
+                tries = Counter({key: count for key, count in tries.items() if key[0] != event.attempt})
+            case _:
+                pass
 
 
 def secrets_are_kept(account: Account) -> Found:
