@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
+from agentroute.errors import JournalError
 from agentroute.run.events import Event
 
 GENESIS = "0" * 64
@@ -20,6 +24,24 @@ def encode(event: Event) -> dict[str, Any]:
         "event": type(event).__name__,
         **plain_json(data),
     }
+
+
+def decode(data: Mapping[str, Any]) -> Event:
+    """Read an event back from what `encode` gave. Values of artifacts stay the JSON data they were written as.
+
+    Raises:
+        JournalError: It is no event.
+    """
+    fields_of = {name: value for name, value in data.items() if name != "event"}
+    try:
+        return _adapter(str(data["event"])).validate_python(fields_of)
+    except (KeyError, ValidationError) as error:
+        raise JournalError(f"no event that this version knows: {str(data)[:200]}") from error
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter({kind.__name__: kind for kind in get_args(Event)}[name])
 
 
 def chain(previous: str, event: Event) -> str:

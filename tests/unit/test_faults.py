@@ -344,10 +344,10 @@ def test_a_wrong_answer_keeps_its_type(value: Any, check: Any) -> None:
     run_virtual(main)
 
 
-def test_a_renamed_field_is_one_of_the_answers_own_where_it_has_any() -> None:
+def test_renamed_fields_are_the_answers_own_where_it_has_any() -> None:
     async def main() -> None:
         answer = await Rig(Fault(type="renamed_field"), answer=Seat(code="A", row=1)).call()
-        assert answer == {"a": {"row": 1, "code_v2": "A"}}
+        assert answer == {"a": {"row_v2": 1, "code_v2": "A"}}
 
     run_virtual(main)
 

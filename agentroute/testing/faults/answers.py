@@ -44,7 +44,7 @@ async def falsified(strike: Strike, passage: Passage) -> Values:
 
 
 async def renamed_field(strike: Strike, passage: Passage) -> Values:
-    """Answer under another name: of the first field, or of the artifact where it has no fields."""
+    """Answer under other names: of the fields, or of the artifact where it has none."""
     answer = dict(await passage.onwards())
     if answer:
         passage.trigger(strike)

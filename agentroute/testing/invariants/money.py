@@ -49,14 +49,14 @@ def charges_are_covered(account: Account) -> Found:
             )
     world, case = account.case.world, account.case
     booked = sum(life.end.spent for life in account.lives.values() if life.end is not None)
-    if world is not None and not account.cut_off and world.paid[case.run] > booked + _paid_twice(account):
+    if world is not None and not account.cut_off and world.paid[case.run] > booked + _unknowable(account):
         yield 3, f"providers charged {world.paid[case.run]} nano-dollars, the journal knows of {booked}"
 
 
-def _paid_twice(account: Account) -> int:
-    """What providers charged for requests that arrived twice, and whose callers know of one."""
-    twice = doubled_on_the_way(account)
-    return sum(life.started.reserved for attempt, life in account.lives.items() if attempt in twice)
+def _unknowable(account: Account) -> int:
+    """What the bill may be off by: requests that arrived twice, and those whose price is another than was told."""
+    off = doubled_on_the_way(account) | _lied_to(account)
+    return sum(life.started.reserved for attempt, life in account.lives.items() if attempt in off)
 
 
 def _lied_to(account: Account) -> set[int]:

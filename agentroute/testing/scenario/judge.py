@@ -50,6 +50,8 @@ def judge(
     cases = [_case(staging, played, run) for run in played.records]
     violations = [violation for case in cases for violation in check_run(case)]
     violations += [] if staging.is_real else check_breakers(cases, played.seen)
+    if played.killed:  # it had no time to end
+        violations = [v for v in violations if not (v.invariant == 5 and v.what.startswith("0 terminal events"))]
     violations += _orders_kept_out(played)
     unseen = sum(len(undetectable(case)) for case in cases) + _doubled(played)
     missed = deviations(expected, played, undetectable=unseen, under_faults=bool(faults))
@@ -60,7 +62,7 @@ def judge(
     )
     return Trial(
         seed=seed,
-        outcome=_worst([result.outcome for result in results], crashed=bool(played.crashes)),
+        outcome="killed" if played.killed else _worst([r.outcome for r in results], crashed=bool(played.crashes)),
         goal=results[0].goal if results else "",
         correct=not violations and not missed,
         silent=sum(numbers[number] for number in SILENT) + claimed_falsely,

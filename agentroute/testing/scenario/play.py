@@ -5,7 +5,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
 
@@ -57,6 +57,7 @@ class Play:
         truth: The ground truth of the testbed: rows by table.
         prompts: What a model was sent.
         outputs: What was logged.
+        killed: The agent's process was killed, as a fault asked for.
     """
 
     agent: Agent
@@ -71,6 +72,7 @@ class Play:
     truth: Mapping[str, Sequence[Row]] | None = None
     prompts: Sequence[str] = ()
     outputs: Sequence[str] = ()
+    killed: bool = False
 
 
 def play(staging: Staging, faults: Sequence[Fault], seed: int, servers: FaultyServers | None = None) -> Play:
@@ -212,14 +214,16 @@ class _Company:
 
 def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one that says what is wrong with the scenario; without one, the group itself."""
-    wrong, _ = group.split(AgentrouteError)
-    found: BaseException = group if wrong is None else wrong
-    while isinstance(found, BaseExceptionGroup):
-        inner: BaseException = found.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        if wrong is None and len(found.exceptions) > 1:  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-            break
-        found = inner
-    return found
+    leaves: list[BaseException] = [group]
+    while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
+        leaves = [part for leaf in leaves for part in _parts(leaf)]
+    return next((leaf for leaf in leaves if isinstance(leaf, AgentrouteError)), group)
+
+
+def _parts(error: BaseException) -> Sequence[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return [error]
 
 
 def _give_up_after(staging: Staging, budget: Budget) -> float:

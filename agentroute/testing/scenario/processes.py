@@ -9,6 +9,9 @@ from contextlib import suppress
 from agentroute.testing.scenario.testbed import Testbed
 from agentroute.testing.wire import Proxy
 
+AGENT = "agent"
+"""Victim of a fault that befalls the agent itself."""
+
 
 class Processes:
     """The processes behind the proxies. Safe to be called from any thread, also from a proxy's."""
@@ -18,6 +21,8 @@ class Processes:
         self._testbed = testbed
         self._proxies = proxies
         self._timers: list[threading.Timer] = []
+        self.agent: int | None = None
+        """Process id of the agent, if it has a process of its own."""
 
     def refuse(self, server: str, *, yes: bool) -> None:
         """Have a server's proxy refuse connections, or listen again; the process is left alone."""
@@ -26,8 +31,15 @@ class Processes:
     def kill(self, server: str) -> None:
         """SIGKILL a server. Its port refuses connections, as that of a dead process does."""
         with suppress(ProcessLookupError):
-            os.kill(self._testbed.pid(server), signal.SIGKILL)
-        self.refuse(server, yes=True)
+            os.kill(self._pid(server), signal.SIGKILL)
+        if server != AGENT:
+            self.refuse(server, yes=True)
+
+    def _pid(self, server: str) -> int:
+        if server != AGENT:
+            return self._testbed.pid(server)
+        assert self.agent is not None  # noqa: S101  # set before its first request can arrive
+        return self.agent
 
     def revive(self, server: str) -> None:
         """Start a dead server again."""
@@ -36,7 +48,7 @@ class Processes:
 
     def stop(self, server: str, seconds: float) -> None:
         """SIGSTOP a server, and SIGCONT it after so many seconds; 0 leaves it stopped."""
-        pid = self._testbed.pid(server)
+        pid = self._pid(server)
         os.kill(pid, signal.SIGSTOP)
         if seconds > 0:
             timer = threading.Timer(seconds, _continue, [pid])

@@ -62,7 +62,7 @@ class Showing:
         self._schedule = schedule
         self._run = run
         self._outages = list(planned)
-        self._processes = processes
+        self.processes = processes
         self._testbed = testbed
         self._level = level
         self._origin = origin
@@ -94,7 +94,7 @@ class Showing:
             if victim != server:  # somebody else dies, and this request goes well
                 fault = replace(fault, type="hang")
         elif fault.type == "hang" and self._level == "process":
-            options["strike"] = partial(self._processes.stop, victim, fault.latency_s)
+            options["strike"] = partial(self.processes.stop, victim, fault.latency_s)
         elif fault.type in REWRITTEN and fault.type != "secret_echo":
             options["rewrite"] = partial(self._rewrite, fault, tool)
         befallen = tool if victim == server else victim
@@ -103,7 +103,7 @@ class Showing:
 
     def _kill(self, strike: Strike, victim: str) -> None:
         at = self._clock.now() - self._origin
-        self._processes.kill(victim)
+        self.processes.kill(victim)
         with self._lock:
             self._outages.append(Outage(strike.index, victim, at, NEVER, killed=True))
 

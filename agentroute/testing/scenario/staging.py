@@ -15,6 +15,7 @@ from agentroute.routing.health import Health
 from agentroute.testing.faults.answers import Reversible
 from agentroute.testing.faults.fault import BESIDE_CALLS, WIRE_ONLY, Fault
 from agentroute.testing.scenario.document import ScenarioDocument
+from agentroute.testing.scenario.processes import AGENT
 from agentroute.testing.scenario.record import Level
 from agentroute.testing.scenario.simulation import simulated_agent
 from agentroute.testing.scenario.testbed import Testbed
@@ -70,7 +71,14 @@ class Staging:
         return replace(agent.health, **said)
 
 
-def stage(document: ScenarioDocument, file: str, testbed: Testbed | None, *, level: Level | None = None) -> Staging:
+def stage(
+    document: ScenarioDocument,
+    file: str,
+    testbed: Testbed | None,
+    *,
+    level: Level | None = None,
+    addresses: Mapping[str, tuple[str, int]] | None = None,
+) -> Staging:
     """Put everything in its place.
 
     Args:
@@ -78,6 +86,7 @@ def stage(document: ScenarioDocument, file: str, testbed: Testbed | None, *, lev
         file: Where it was read from; paths in it are seen from there.
         testbed: Its servers, where it names a testbed.
         level: In place of the one it says.
+        addresses: Where its servers are, if the testbed was started by another process.
 
     Raises:
         AgentrouteError: The agent, its inputs or its faults cannot be used as the scenario has them.
@@ -87,7 +96,7 @@ def stage(document: ScenarioDocument, file: str, testbed: Testbed | None, *, lev
         staging = _with_servers(document, file, testbed, asked or "process")
     else:
         staging = _without_servers(document, file, asked)
-    _check_faults(staging)
+    _check_faults(staging, addresses)
     return staging
 
 
@@ -158,13 +167,15 @@ def _needs_real_time(tool: object) -> bool:
     return module.startswith(("agentroute.adapters.mcp", "agentroute.adapters.http", "agentroute.adapters.models"))
 
 
-def _check_faults(staging: Staging) -> None:
+def _check_faults(staging: Staging, addresses: Mapping[str, tuple[str, int]] | None) -> None:
     """Refuse faults that the level cannot do, or that hit nothing.
 
     Raises:
         ConfigurationError: Naming the fault and why.
     """
-    agent = staging.make(World(), {} if staging.testbed is None else staging.testbed.addresses)
+    if addresses is None:
+        addresses = {} if staging.testbed is None else staging.testbed.addresses
+    agent = staging.make(World(), addresses)
     for number, fault in enumerate(staging.document.faults):
         why = _why_not(staging, agent, fault)
         if why is not None:
@@ -207,4 +218,11 @@ def _of_servers(staging: Staging, fault: Fault) -> str | None:
         return "a server is down for everybody who calls it: say from and until, not attempts"
     if fault.type == "crash" and staging.level != "process":
         return "needs level: process"
+    if fault.victim == AGENT and staging.document.runs > 1:
+        return "an agent in a process of its own makes one run"
+    if fault.victim not in (None, AGENT) and staging.testbed is not None:
+        servers = staging.testbed.addresses
+        return (
+            None if fault.victim in servers else f"there is no server {fault.victim!r}; there is: {', '.join(servers)}"
+        )
     return None

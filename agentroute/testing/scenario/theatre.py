@@ -5,9 +5,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+import anyio
+
 from agentroute.errors import AgentrouteError
 from agentroute.ports import Clock
 from agentroute.testing.faults import Fault
+from agentroute.testing.scenario.apart import befalls_agent, play_apart
 from agentroute.testing.scenario.comparison import contend
 from agentroute.testing.scenario.document import ScenarioDocument, read_scenario
 from agentroute.testing.scenario.expectations import Expectations
@@ -141,7 +144,10 @@ class Theatre:
     def _play(self, staging: Staging, faults: Sequence[Fault], seed: int) -> Play:
         if staging.testbed is not None:
             staging.testbed.reset()
-        return play(staging, faults, seed, self._faulty(staging))
+        servers = self._faulty(staging)
+        if servers is not None and befalls_agent(faults):
+            return anyio.run(play_apart, staging, faults, seed, servers, self._settings.variables)
+        return play(staging, faults, seed, servers)
 
     def _contender(self, staging: Staging, name: str, seed: int) -> Trial:
         if staging.testbed is not None:

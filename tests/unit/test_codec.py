@@ -1,0 +1,47 @@
+"""Events survive being written down: every kind, to the byte."""
+
+import json
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from agentroute.errors import JournalError
+from agentroute.run.codec import GENESIS, chain, decode, encode
+from agentroute.run.events import Event, RunStarted
+from agentroute.testing.faults import Fault
+from tests.properties.run_cases import play
+from tests.unit.test_planted_bugs import GALLERY, with_faults
+
+
+def seen_events() -> list[Event]:
+    """Every kind of event that the gallery of runs shows."""
+    scenarios = [
+        *GALLERY.values(),
+        with_faults(Fault(type="rate_limit", target="*", retry_after_s=2.0, attempts=(1, 1))),
+    ]
+    return [r.event for scenario in scenarios for records in play(scenario).journals.values() for r in records]
+
+
+def test_every_event_comes_back_as_it_was_and_keeps_its_place_in_the_chain() -> None:
+    events = seen_events()
+    for event in events:
+        again = decode(json.loads(json.dumps(encode(event))))
+        assert again == event
+        assert chain(GENESIS, again) == chain(GENESIS, event)
+    missing = {kind.__name__ for kind in get_args(Event)} - {type(event).__name__ for event in events}
+    assert missing <= {"GuardClosed", "Suspended", "Resumed"}, "the gallery has become poorer"
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"event": "Nonsense"}, {"event": "RunStarted"}, {"event": "RunFinished", "at": "x"}]
+)
+def test_what_is_no_event_is_refused(data: dict[str, object]) -> None:
+    with pytest.raises(JournalError, match="no event"):
+        decode(data)
+
+
+def test_values_that_were_models_come_back_as_data() -> None:
+    started = next(event for event in seen_events() if isinstance(event, RunStarted))
+    odd = replace(started, inputs={"a": object()})
+    assert decode(encode(odd)) == replace(started, inputs={"a": "<object>"})
