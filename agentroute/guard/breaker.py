@@ -10,6 +10,9 @@ LONGEST_COOL_DOWN_S = 300.0
 
 MOST_DOUBLINGS = 32
 
+INSTANT_S = 1e-6
+"""Moments closer than this are the same moment: the sums behind them are rounded, and nobody can sleep for less."""
+
 
 @dataclass(slots=True)
 class Breaker:
@@ -35,7 +38,7 @@ class Breaker:
         """The state at `now` (monotonic seconds)."""
         if self.opened_at is None:
             return "closed"
-        return "open" if now < self.reopens_at() else "half-open"
+        return "open" if now < self.reopens_at() - INSTANT_S else "half-open"
 
     def reopens_at(self) -> float:
         """When the next probe is let through; in the past for a closed breaker."""

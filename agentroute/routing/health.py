@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import Rates, checked
 from agentroute.graph.tool import ToolSpec
-from agentroute.guard.breaker import Breaker
+from agentroute.guard.breaker import INSTANT_S, Breaker
 from agentroute.ids import NanoUsd, ToolId
 
 PRIOR_STRENGTH = 2.0
@@ -121,7 +121,7 @@ class HealthBoard:
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
         """Whether the tool may be called now: not asked to wait, and no breaker in the way."""
-        return all(now >= s.limited_until and s.breaker.admits(now) for s in self._standings(tool))
+        return all(now >= s.limited_until - INSTANT_S and s.breaker.admits(now) for s in self._standings(tool))
 
     def back_at(self, tool: ToolSpec, now: float) -> float:
         """When the tool may be called again (monotonic seconds); `now` if it may already."""
@@ -173,7 +173,7 @@ class HealthBoard:
     def still_admits(self, ticket: Ticket, now: float) -> bool:
         """Whether nothing has been learned since the call was admitted that would keep it from being made."""
         pairs = zip(ticket.standings, ticket.generations, strict=True)
-        if any(now < standing.limited_until for standing in ticket.standings):
+        if any(now < standing.limited_until - INSTANT_S for standing in ticket.standings):
             return False
         return all(s.breaker.opened_at is None or s.breaker.generation == generation for s, generation in pairs)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agentroute.graph.tool import Guard, artifacts_of
+from agentroute.guard.breaker import INSTANT_S
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.router import Route
 from agentroute.run.choices import Abandon, Ask, Call, Decision, Record, Wait
@@ -29,7 +30,7 @@ from agentroute.run.events import (
     Verified,
     Waiting,
 )
-from agentroute.run.outlook import INSTANT_S, Outlook
+from agentroute.run.outlook import Outlook
 from agentroute.run.saga import Saga
 
 

@@ -8,15 +8,13 @@ from agentroute.graph.cost import Rates
 from agentroute.graph.goal import GoalSpec
 from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
+from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.health import HealthBoard
 from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.run.events import HAND_OVER, Option
 from agentroute.run.state import RunState
-
-INSTANT_S = 1e-6
-"""Moments closer than this are the same moment: the sums behind them are rounded, and nobody can sleep for less."""
 
 POLL_S = 0.1
 """Seconds until a run looks again at a tool whose one half-open probe somebody else is making."""

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from agentroute.graph.tool import artifacts_of
+from agentroute.guard.breaker import INSTANT_S
 from agentroute.ids import AttemptId, NanoUsd, ToolId
 from agentroute.run.choices import Call, Decision, Finish, Record, Wait
 from agentroute.run.events import AttemptFailed, AttemptSucceeded, Retried, Role, Unresolved, Verified
-from agentroute.run.outlook import INSTANT_S, Outlook, meets
+from agentroute.run.outlook import Outlook, meets
 
 MOST_REMEDIES = 6
 """Attempts of one verifier or compensator for one effect. More than a step gets: the alternative is a person."""

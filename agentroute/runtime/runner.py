@@ -8,12 +8,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agentroute.errors import JournalError
+from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Budget, Ledger
 from agentroute.ids import AttemptId, NanoUsd, RunId
 from agentroute.run.choices import Abandon, Ask, Call, Finish, Record, Wait
 from agentroute.run.decision import Navigator
 from agentroute.run.events import AttemptAbandoned, Chosen, Event, Option, RunFinished, Suspended
-from agentroute.run.outlook import INSTANT_S, Outlook
+from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
 from agentroute.runtime.escalation import Choice, by_model, by_policy
 from agentroute.runtime.executor import Executor, Flight

@@ -186,3 +186,12 @@ def test_a_longer_wait_is_not_shortened_by_a_later_answer() -> None:
     board.fail(first, 0.0, retry_after_s=60.0, rate_limited=True)
     board.fail(second, 1.0, retry_after_s=1.0, rate_limited=True)
     assert board.back_at(spec(), 1.0) == 60.0
+
+
+def test_a_breaker_that_reopens_a_rounding_error_later_lets_one_probe_through_not_two() -> None:
+    breaker = Breaker(trip_after=1, cool_down_s=5.0)
+    breaker.fail(breaker.begin(1.6), 1.6)
+    earlier = 6.6 - 1e-15
+    assert breaker.admits(earlier)
+    breaker.begin(earlier)
+    assert not breaker.admits(6.6)

@@ -75,6 +75,8 @@ CONTRACT = [
     "untriggered_faults",
     "silent_failures",
     "undetectable_wrong",
+    "in_doubt",
+    "deceived",
     "duplicate_effects",
     "budget_breaches",
     "llm_calls",

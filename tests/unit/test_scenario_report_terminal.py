@@ -66,6 +66,7 @@ Budget breaches                 3
 Broken invariants               2
 False escalations               2 in 4 runs without faults
 Recovered                       1 of 3 that could be saved: 33.3% (95% interval 6.1% to 79.2%)
+Not recovered                   1 with a false answer that nobody could see; 1 otherwise
 Cost, times the least possible  p50 1.00, p95 1.50 (2 runs)
 Time to detect                  p50 300 ms, p99 1.10 s (3 faults)
 Time to answer a failure        p50 400 ms, p99 600 ms (3 failures)

@@ -17,7 +17,9 @@ async def duplicate_delivery(strike: Strike, passage: Passage) -> Values:
     """Deliver the request twice; the first answer counts."""
     answer = await passage.onwards()
     passage.trigger(strike)
+    told = passage.attempt.charged
     await passage.call(passage)
+    passage.attempt.charged = told  # of the second one, nobody is told
     return answer
 
 

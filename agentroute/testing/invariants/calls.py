@@ -106,7 +106,7 @@ class _Walk:
 
 
 def remedies_are_capped(account: Account) -> Found:
-    """Nobody tries for ever to look into an effect or to undo it. An effect that is looked for once more counts anew."""
+    """Nobody tries for ever to look into an effect or to undo it. One that is looked for once more counts anew."""
     tries: Counter[tuple[int, str]] = Counter()
     for event in account.events:
         match event:

@@ -7,6 +7,7 @@ from typing import Any
 
 from agentroute.ids import ArtifactId, NanoUsd, nanos
 from agentroute.ports import Tool
+from agentroute.run.events import Unresolved
 from agentroute.testing.fakes import FakeTool
 from agentroute.testing.faults import CANARY, Fault, Schedule
 from agentroute.testing.faults.falsehoods import ORDERS
@@ -74,6 +75,7 @@ def judge(
         retries=sum(result.retries for result in results),
         reroutes=sum(result.reroutes for result in results),
         escalations=sum(result.escalations for result in results),
+        doubts=sum(isinstance(r.event, Unresolved) for records in played.records.values() for r in records),
         flaps=sum(map(flaps, played.records.values())),
         cost_usd=sum(result.cost_usd for result in results),
         duration_s=max((result.duration_s for result in results), default=0.0),

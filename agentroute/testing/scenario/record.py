@@ -64,6 +64,7 @@ class Trial:
         retries: Failures answered by the same tool.
         reroutes: Failures answered by others.
         escalations: Times that somebody else decided.
+        doubts: Effects that may have happened and that nobody could look into: those go to a person, by rule.
         flaps: Times that a tool came back onto the route after it had been routed around.
         cost_usd: Spent, USD.
         duration_s: Seconds from start to end; of virtual time, at that level.
@@ -90,6 +91,7 @@ class Trial:
     retries: int = 0
     reroutes: int = 0
     escalations: int = 0
+    doubts: int = 0
     flaps: int = 0
     cost_usd: float = 0.0
     duration_s: float = 0.0

@@ -73,6 +73,9 @@ class Totals:
             them; whether its baseline was met or not.
         recovery: Of the runs with a fault that happened and a goal that could still be reached (says the oracle),
             those that reached it in truth: succeeded, with nothing passed over and no false answer in the result.
+        in_doubt: Of those not saved, runs in which an effect was in doubt that nobody could look into: they are handed
+            to a person by rule, while an oracle does not call what it knows will be lost.
+        deceived: Of the others not saved, runs with a false answer that nobody could have seen.
         cost_ratio: Spent, over the least that the same goal could have cost; where both are known and the goal
             reached is the best that could be.
         detect_s: Seconds from a fault to the failure on record.
@@ -106,6 +109,8 @@ class Totals:
     recoveries: int
     false_escalations: int
     recovery: Share
+    in_doubt: int
+    deceived: int
     cost_ratio: Spread
     detect_s: Spread
     reroute_s: Spread
@@ -131,6 +136,7 @@ def totals(session: Session) -> Totals:
     rules = [count for trial in ours for count in trial.faults]
     retries, reroutes = sum(trial.retries for trial in ours), sum(trial.reroutes for trial in ours)
     saveable = [trial for trial in ours if _could_be_saved(trial)]
+    lost = [trial for trial in saveable if not _saved(trial)]
     return Totals(
         scenarios=len(session.scenarios),
         held=verdicts["held"],
@@ -157,6 +163,8 @@ def totals(session: Session) -> Totals:
         recoveries=retries + reroutes,
         false_escalations=sum(trial.outcome == "escalated" and not trial.correct for trial in baselines),
         recovery=share(sum(_saved(trial) for trial in saveable), len(saveable)),
+        in_doubt=sum(trial.doubts > 0 for trial in lost),
+        deceived=sum(trial.undetectable > 0 and trial.doubts == 0 for trial in lost),
         cost_ratio=spread(cost_ratios(session)),
         detect_s=spread(seconds for trial in ours for seconds in trial.detect_s),
         reroute_s=spread(seconds for trial in ours for seconds in trial.reroute_s),

@@ -182,6 +182,7 @@ def summary(session: Session, figures: Totals) -> list[Line]:
             _tone(figures.false_escalations) if figures.baselines else "",
         ),
         Line("Recovered", recovery(figures.recovery)),
+        *_lost(figures),
         Line("Cost, times the least possible", spread_of(figures.cost_ratio, "run", ratio=True)),
         Line("Time to detect", spread_of(figures.detect_s, "fault")),
         Line("Time to answer a failure", spread_of(figures.reroute_s, "failure")),
@@ -190,6 +191,20 @@ def summary(session: Session, figures: Totals) -> list[Line]:
         Line("Ran", ran(session, figures)),
     ]
     return [Line("Result", NOTHING_SHOWN, "bad"), *lines] if figures.scenarios == figures.waiting else lines
+
+
+def _lost(figures: Totals) -> list[Line]:
+    """Why those that could have been saved were not, as far as that is known."""
+    lost = figures.could_be_saved - figures.recovered
+    if not lost:
+        return []
+    rest = lost - figures.in_doubt - figures.deceived
+    parts = [
+        f"{figures.in_doubt:,} with an effect in doubt that nobody can look into (a person's, by rule)",
+        f"{figures.deceived:,} with a false answer that nobody could see",
+        f"{rest:,} otherwise",
+    ]
+    return [Line("Not recovered", "; ".join(part for part in parts if not part.startswith("0 ")))]
 
 
 def recovery(part: Share) -> str:
