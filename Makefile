@@ -36,13 +36,24 @@ export NO_MKDOCS_2_WARNING := 1
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types contracts docs coverage bench lock ci clean $(if $(wildcard $(NODE)),,$(NODE))
+.PHONY: help demo scenarios schedules mutants test lint format types contracts docs coverage bench lock ci clean $(if $(wildcard $(NODE)),,$(NODE))
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(PACKAGE) $(NODE) ## run the main job: a health report of this repository; one server is killed on the way
 	$(BIN)/python graphs/repo_report/demo.py $(ARGS)
+
+scenarios: $(DEV) ## run the paper's 19 over real providers, beside a ReAct loop and a static workflow
+	$(BIN)/agentroute scenario run scenarios/paper --compare react,static $(ARGS)
+
+schedules: $(PACKAGE) ## run 3,000 random scenarios in virtual time (some three minutes)
+	@rm -rf .agentroute/drawn
+	$(BIN)/agentroute scenario generate --count 3000 --seed 1 --out .agentroute/drawn
+	$(BIN)/agentroute scenario run .agentroute/drawn $(ARGS)
+
+mutants: $(DEV) ## plant bugs in the runtime and show what catches them
+	$(BIN)/python -m tests.benchmarks.mutants $(ARGS)
 
 test: $(DEV) $(REAL_APIS) ## run every test, among them every block of code in the documentation
 	PYTHONPATH=$(REAL_APIS) $(BIN)/pytest $(ARGS)

@@ -259,6 +259,17 @@ def closed_tools_as_ways(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outlook, "obstacle", lambda *_: None)
 
 
+def infinite_edges(patch: pytest.MonkeyPatch) -> None:
+    """Keep what is open in the graph at a weight that looks infinite, as if nobody would walk such an edge."""
+    admits, weight = HealthBoard.admits, HealthBoard.weight
+    patch.setattr(HealthBoard, "admits", lambda *_: True)
+    patch.setattr(
+        HealthBoard,
+        "weight",
+        lambda self, tool, rates, now: weight(self, tool, rates, now) if admits(self, tool, now) else NanoUsd(10**15),
+    )
+
+
 def retry_after_unheard(patch: pytest.MonkeyPatch) -> None:
     fail = HealthBoard.fail
 
@@ -287,6 +298,7 @@ MUTANTS: dict[str, tuple[Plant, set[int]]] = {
     "nothing is reserved": (changing(too_little_reserved), {3}),
     "the budget never refuses": (replacing(Ledger, "__init__", bottomless), {3}),
     "an open breaker is a way": (replacing(HealthBoard, "admits", lambda *_: True), {8}),
+    "an infinite edge is walked": (infinite_edges, {8}),
     "a closed tool is a way": (closed_tools_as_ways, {8}),
     "Retry-After is not heard": (retry_after_unheard, {8}),
     "a sibling is forgotten": (forgotten_siblings, {6}),

@@ -31,6 +31,9 @@ from agentroute.testing.scenario.staging import Staging
 REAL_EPSILON_S = 0.5
 """How late things may be in real time, on a machine that has other work too."""
 
+FAR_S = 60.0
+"""How far the oracle looks for moments at which a fault comes or goes; later ones save nobody who still waits."""
+
 SILENT = (1, 2)
 """Invariants whose violation is a failure that nobody was told of."""
 
@@ -169,7 +172,7 @@ def _oracle(staging: Staging, played: Play, faults: Sequence[Fault], seed: int) 
         max_attempts=agent.health.max_attempts,
         budget=played.budget.money,
         deadline_s=deadline,
-        moments=schedule.moments(until=1_000.0 if deadline is None else deadline),
+        moments=schedule.moments(until=FAR_S if deadline is None else min(FAR_S, deadline)),
     )
     return foresee(known, document.goal or str(agent.graph.first_goal))
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,6 +14,10 @@ AGENT = "agent"
 """Victim of a fault that befalls the agent itself."""
 
 
+MOST_LOOKS, LOOK_EVERY_S = 500, 0.002
+"""How often, and how many seconds apart, a port is looked at that is to refuse connections."""
+
+
 class Processes:
     """The processes behind the proxies. Safe to be called from any thread, also from a proxy's."""
 
@@ -21,6 +26,7 @@ class Processes:
         self._testbed = testbed
         self._proxies = proxies
         self._timers: list[threading.Timer] = []
+        self._pause = threading.Event()
         self.agent: int | None = None
         """Process id of the agent, if it has a process of its own."""
 
@@ -34,6 +40,15 @@ class Processes:
             os.kill(self._pid(server), signal.SIGKILL)
         if server != AGENT:
             self.refuse(server, yes=True)
+            self._await_refusal(server)
+
+    def _await_refusal(self, server: str) -> None:
+        """Wait until connections are refused: from another proxy's thread, `refuse` only sets it going."""
+        for _ in range(MOST_LOOKS):
+            with socket.socket() as probe:
+                if probe.connect_ex(self._proxies[server].address) != 0:
+                    return
+            self._pause.wait(LOOK_EVERY_S)
 
     def _pid(self, server: str) -> int:
         if server != AGENT:
