@@ -210,7 +210,7 @@ def _lost(figures: Totals) -> list[Line]:
 def recovery(part: Share) -> str:
     """A recovery rate with its interval."""
     if part.rate is None:
-        return "of no run with a fault does the oracle say that it could be saved"
+        return "not measured: no run over simulated tools had a fault and could be saved"
     what = f"{part.part:,} of {part.of:,} that could be saved"
     return f"{what}: {percent(part.rate)} (95% interval {percent(part.low)} to {percent(part.high)})"
 
