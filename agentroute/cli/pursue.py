@@ -118,9 +118,12 @@ def _injector(
     if not faults:
         return None
     from agentroute.testing.faults import FaultyCalls, parse_fault  # only for those who inject faults
+    from agentroute.testing.faults.fault import BESIDE_CALLS
 
     rules = [parse_fault(text) for text in faults]
     for text, rule in zip(faults, rules, strict=True):
+        if rule.type in BESIDE_CALLS:
+            raise InputError(f"--fault {text}: is not about calls of tools; write it into a scenario file")
         if not any(fnmatchcase(tool, rule.target) for tool in agent.graph.tools):
             raise InputError(f"--fault {text}: no tool is named {rule.target!r}, so it would test nothing")
 

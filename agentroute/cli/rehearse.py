@@ -39,7 +39,7 @@ from agentroute.testing.scenario.variables import parse_variable
 __all__ = ["check", "exit_status", "files", "generate", "play", "settings", "show", "shrink", "write", "write_reports"]
 
 MANY = 500
-"""Scenarios from which the journal keeps the events of those only that did not hold."""
+"""Runs above which the journal keeps no events, only what came of them."""
 
 
 def settings(options: Mapping[str, Any]) -> Settings:
@@ -136,7 +136,7 @@ def show(session: Session, *, as_json: bool, all_rows: bool, dry_run: bool) -> N
     console = Console(width=width, highlight=False, emoji=False, markup=False)
     if dry_run:
         for record in session.scenarios:
-            words = "ready" if record.verdict == "held" else record.reason
+            words = "ready" if record.verdict == "held" else f"{record.verdict}: {record.reason}"
             console.print(f"{record.level:8} {record.title}: {words}", soft_wrap=True)
         return
     console.print(session_table(session, all_rows=all_rows))

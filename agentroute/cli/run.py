@@ -14,8 +14,9 @@ Examples:
 \b
 Exit status: 0 succeeded, 3 demoted, 4 escalated, 5 cancelled, 2 invalid input.
 Faults: TYPE[=VALUE]:TOOL[@CALLS], such as down:search_*, error=500:book@1, rate_limit=2:search_a, latency=3:book@2-.
-TYPE is one of error, latency, timeout, reset, down, hang, rate_limit, malformed, truncated, renamed_field, empty,
-wrong, stale, ack_lost, late_success; CALLS counts the calls of a run from 1.
+TYPE is one of error, rate_limit, down, flap, reset, timeout, hang, secret_echo, latency, ramp, tail, malformed,
+truncated, renamed_field, type_change, empty, error_in_200, wrong, stale, injection, output_bomb, ack_lost,
+late_success, duplicate_delivery, crash, price_change; CALLS counts the calls of a run from 1.
 """
 
 

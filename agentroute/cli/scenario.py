@@ -44,7 +44,7 @@ def scenario() -> None:
     """Break tools on purpose, and see that no failure is silent."""
 
 
-@scenario.command(epilog=RUN_EXAMPLES)
+@scenario.command(epilog=RUN_EXAMPLES, short_help="Run scenarios and judge what came of them.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--compare", metavar="SYSTEMS", help="Let other systems run too: react, static, or both with a comma.")
 @click.option("--repeat", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Runs of each scenario.")
@@ -77,7 +77,7 @@ def run(paths: tuple[str, ...], *, dry_run: bool, as_json: bool, all_rows: bool,
     sys.exit(INTERRUPTED if interrupted else rehearse.exit_status(session))
 
 
-@scenario.command(epilog=GENERATE_EXAMPLES)
+@scenario.command(epilog=GENERATE_EXAMPLES, short_help="Write random scenarios.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many.")
 @click.option("--seed", type=click.IntRange(0, 2**53), default=1, show_default=True, help="What they are drawn from.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write them to.")
@@ -89,7 +89,7 @@ def generate(count: int, seed: int, out: Path) -> None:
     click.echo(f"{written} scenarios in {out}; run them with: agentroute scenario run {out}", err=True)
 
 
-@scenario.command(epilog=SHRINK_EXAMPLES)
+@scenario.command(epilog=SHRINK_EXAMPLES, short_help="Make one that does not hold smaller.")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; standard output if left out."

@@ -211,6 +211,46 @@ def test_a_dry_run_calls_nothing(folder: Path) -> None:
     assert call(folder, "run", "wrong.yaml", "--dry-run").returncode == 2
 
 
+def test_a_dry_run_knows_what_waits_and_what_is_to_be_refused(folder: Path) -> None:
+    file = write(folder, "later.yaml")
+    file.write_text(file.read_text(encoding="utf-8") + "waits-for: health\n", encoding="utf-8")
+    write(folder, "refused.yaml", agent="refunds.py:nobody", expect="{refused: has no Agent}")
+    done = call(folder, "run", ".", "--dry-run")
+    assert done.returncode == 0
+    assert "waiting: waits for health" in done.stdout
+    assert call(folder, "run", "refused.yaml").returncode == 0
+
+
+GRAPH = """
+version: "1"
+name: g
+tools: [{name: look, produces: [a], effect: read, timeout_s: 300000, cost: {latency_s: 0.1}}]
+goals: [{name: all, requires: [a]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("level: call", "tools without code are simulated, in virtual time only"),
+        ("simulate: {loook: {seconds: 1s}}", "no tool is named 'loook'; did you mean 'look'?"),
+        ("simulate: {look: {seconds: 200000s}}", "no end within"),
+    ],
+)
+def test_a_graph_without_code_is_simulated_and_what_that_cannot_do_is_told(folder: Path, more: str, why: str) -> None:
+    (folder / "g.yaml").write_text(GRAPH, encoding="utf-8")
+    text = f'version: "1"\ntitle: t\nagent: g.yaml\nmethod: [{{type: down, target: look}}]\n{more}\n'
+    (folder / "s.yaml").write_text(text, encoding="utf-8")
+    _, told = as_json(folder, "s.yaml", "--quiet")
+    assert why in told["scenarios"][0]["reason"]
+
+
+def test_a_fault_that_is_not_about_calls_is_refused_for_a_run(folder: Path) -> None:
+    command = [PROGRAM, "run", "refunds.py:agent", "--input", "order=1", "--fault", "model_down:*"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, "write it into a scenario file" in done.stderr) == (2, True)
+
+
 def test_reports_are_written_where_they_are_asked_for(folder: Path) -> None:
     write(folder, "held.yaml")
     write(folder, "deviated.yaml", expect="{reroutes: 0}")

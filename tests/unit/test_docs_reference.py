@@ -333,21 +333,26 @@ def test_how_values_are_written_is_described() -> None:
 
 
 def test_everything_that_a_scenario_run_prints_as_json_is_described() -> None:
-    def keys(data: Any) -> Iterator[str]:
-        if isinstance(data, dict):
-            for key, inside in cast("dict[str, Any]", data).items():
-                yield key
-                yield from keys(inside)
-        elif isinstance(data, list):
-            for inside in cast("list[Any]", data):
-                yield from keys(inside)
-
     run = Trial(faults=[FaultCount(fault="error:*", times=1)], oracle=OracleView(possible=True))
     record = ScenarioRecord(title="", file="", verdict="held", baseline=run, trials=[run])
-    printed = set(keys(session_json(Session(scenarios=[record])))) - {run.system}
-    assert printed <= words(part("Reports"))
-    told = {key for key in rows("Reports") if not key.startswith("-") and key}
-    assert told <= printed
+    printed = session_json(Session(scenarios=[record]))
+    assert printed.keys() <= words(part("Reports"))
+    one, total, system = printed["scenarios"][0], printed["totals"], printed["systems"][run.system]
+    assert rows("A run in JSON").keys() == one["runs"][0].keys()
+    assert rows("A scenario in JSON").keys() == one.keys() - one["runs"][0].keys()
+    assert rows("Totals in JSON").keys() == total.keys()
+    assert rows("A system in JSON").keys() == system.keys()
+    for heading, described in {"A run in JSON": one, "Totals in JSON": total, "A system in JSON": system}.items():
+        nested = [described["faults"][0], described["oracle"]] if described is one else described.values()
+        inside = {key for data in nested if isinstance(data, dict) for key in cast("dict[str, Any]", data)}
+        assert inside, heading
+        assert inside <= words(part(heading)), heading
+
+
+def test_the_reports_that_can_be_asked_for_are_described() -> None:
+    [run] = [command for name, command in commands(main) if name == "agentroute scenario run"]
+    files = {option.opts[0] for option in run.params if isinstance(option.type, click.Path)}
+    assert {name.split()[0] for name in rows("Reports") if name} == files | {"--json"}
 
 
 def test_the_protocol_of_testbeds_is_described() -> None:

@@ -1,6 +1,6 @@
 """5: exactly one terminal event, at the end, and by the deadline."""
 
-from agentroute.run.events import RunFinished, RunStarted
+from agentroute.run.events import RunFinished, RunStarted, Unresolved
 from agentroute.testing.invariants.account import Account, Found, deaf_for
 
 REMEDY_GRACE_S = 5.0
@@ -26,6 +26,7 @@ def ends_in_time(account: Account) -> Found:
     if deadline is None or finished is None:
         return
     remedies = any(life.started.about is not None for life in account.lives.values())
+    remedies = remedies or any(isinstance(event, Unresolved) for event in account.events)  # waited for, in vain
     latest = deadline + account.case.epsilon_s + (REMEDY_GRACE_S if remedies else 0.0) + deaf_for(account)
     if finished.at > latest:
         yield 5, f"ended at {finished.at:g} s, the deadline was {deadline:g} s"

@@ -169,10 +169,13 @@ class _Company:
         assert injector is not None  # noqa: S101  # made with the agent
         injector.start()
         limit = _give_up_after(self.staging, agent.budget)
-        with self._servers(agent), anyio.fail_after(limit):
+        with self._servers(agent), anyio.move_on_after(limit) as patience:
             async with anyio.create_task_group() as runs:
                 for index in range(document.runs):
                     runs.start_soon(self._run_one, agent, played, f"run-{index}", index * document.every)
+        if patience.cancelled_caught:
+            names = [f"run-{index}" for index in range(document.runs)]
+            played.crashes |= {run: f"no end within {limit:g} s" for run in names if run not in played.results}
         await injector.deliver_late(everything=True)
 
     @contextmanager

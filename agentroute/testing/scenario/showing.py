@@ -14,7 +14,7 @@ from agentroute.ids import ToolId
 from agentroute.testing.faults import Fault, Schedule, Seen, Strike, Triggered
 from agentroute.testing.faults.falsehoods import FALSEHOODS
 from agentroute.testing.scenario.outages import Outage
-from agentroute.testing.scenario.processes import Processes
+from agentroute.testing.scenario.processes import AGENT, Processes
 from agentroute.testing.scenario.record import Level
 from agentroute.testing.scenario.testbed import Exchange, Testbed
 from agentroute.testing.wire import REWRITTEN, Order
@@ -83,7 +83,10 @@ class Showing:
             number = self._numbers[tool]
         strikes = self._schedule.strikes(self._run, tool, number, at, provider=exchange.server)
         strikes = [strike for strike in strikes if strike.fault.type != "down"]  # those are made by the clock
-        return self._order(strikes[-1], tool, exchange.server, number) if strikes else None
+        if not strikes:
+            return None
+        first = [self._order(strike, tool, exchange.server, number) for strike in strikes[:-1]]  # latencies
+        return replace(self._order(strikes[-1], tool, exchange.server, number), first=first)
 
     def _order(self, strike: Strike, tool: str, server: str, number: int) -> Order:
         fault = strike.fault
@@ -91,7 +94,7 @@ class Showing:
         victim = fault.victim or server
         if fault.type == "crash":
             options["strike"] = partial(self._kill, strike, victim)
-            if victim != server:  # somebody else dies, and this request goes well
+            if victim not in (server, AGENT):  # somebody else dies, and this request goes well
                 fault = replace(fault, type="hang")
         elif fault.type == "hang" and self._level == "process":
             options["strike"] = partial(self.processes.stop, victim, fault.latency_s)

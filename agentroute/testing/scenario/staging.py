@@ -9,6 +9,7 @@ from agentroute.adapters.files import read_graph
 from agentroute.agent import Agent
 from agentroute.errors import ConfigurationError
 from agentroute.graph.document import GraphDocument
+from agentroute.graph.yaml_model import suggestion
 from agentroute.guard.budget import Budget
 from agentroute.loading import is_graph_file, load_agent, load_object
 from agentroute.routing.health import Health
@@ -130,6 +131,8 @@ def _without_servers(document: ScenarioDocument, file: str, level: Level | None)
         raise ConfigurationError(f"level {level} needs a testbed: servers that can be broken")
     graph = _graph(document, file)
     if graph is not None:
+        if level == "call":
+            raise ConfigurationError("tools without code are simulated, in virtual time only; leave level out")
         return _simulation(document, file, graph)
     agent = load_agent(str(document.agent), base=Path(file).parent)
     real = [str(name) for name, tool in agent.tools.items() if _needs_real_time(tool)]
@@ -154,6 +157,11 @@ def _graph(document: ScenarioDocument, file: str) -> GraphDocument | None:
 
 
 def _simulation(document: ScenarioDocument, file: str, graph: GraphDocument) -> Staging:
+    names = [tool.name for tool in graph.tools]
+    for name in document.simulate:
+        if name not in names:
+            raise ConfigurationError(f"simulate: no tool is named {name!r}{suggestion(name, names)}")
+
     def make(world: World, _: Mapping[str, tuple[str, int]]) -> Agent:
         return simulated_agent(graph, document.simulate, world)
 
@@ -214,7 +222,7 @@ def _of_calls(staging: Staging, agent: Agent, fault: Fault) -> str | None:
 def _of_servers(staging: Staging, fault: Fault) -> str | None:
     if fault.type not in WIRE | {"flap", "ramp", "tail"}:
         return f"cannot be done before a real server; say level: call (level is {staging.level})"
-    if fault.type == "down" and fault.attempts is not None:
+    if fault.type in ("down", "flap") and fault.attempts is not None:
         return "a server is down for everybody who calls it: say from and until, not attempts"
     if fault.type == "crash" and staging.level != "process":
         return "needs level: process"

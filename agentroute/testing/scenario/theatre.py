@@ -75,17 +75,22 @@ class Theatre:
         """Read a scenario, and put everything in its place, without playing it."""
         try:
             document = read_scenario(file, self._settings.variables)
-            staging = self._stage(document, file)
         except AgentrouteError as error:
             return ScenarioRecord(title=file, file=file, verdict="invalid", reason=str(error))
-        return ScenarioRecord(title=document.title, file=file, level=staging.level, verdict="held")
+        blank = _blank(document, file)
+        if blank.verdict == "waiting":
+            return blank
+        try:
+            staging = self._stage(document, file)
+        except AgentrouteError as error:
+            return _refused(blank, document.expected, error)
+        return replace(blank, verdict="held", level=staging.level)
 
     def judged(self, document: ScenarioDocument, file: str) -> ScenarioRecord:
         """Play a scenario that has been read; paths in it are seen from `file`."""
-        blank = ScenarioRecord(title=document.title, file=file, verdict="invalid", expected=_words(document.expected))
-        if document.waits_for is not None:
-            why = f"waits for {document.waits_for}, which agentroute does not have yet"
-            return replace(blank, verdict="waiting", reason=why)
+        blank = _blank(document, file)
+        if blank.verdict == "waiting":
+            return blank
         try:
             staging = self._stage(document, file)
             blank = replace(blank, level=staging.level)
@@ -153,6 +158,18 @@ class Theatre:
         if staging.testbed is not None:
             staging.testbed.reset()
         return contend(staging, name, seed, self._faulty(staging))
+
+
+def _blank(document: ScenarioDocument, file: str) -> ScenarioRecord:
+    """A record of a scenario that nothing is known about yet, but whether it waits."""
+    waits = document.waits_for
+    return ScenarioRecord(
+        title=document.title,
+        file=file,
+        verdict="invalid" if waits is None else "waiting",
+        reason="" if waits is None else f"waits for {waits}, which agentroute does not have yet",
+        expected=_words(document.expected),
+    )
 
 
 def _refused(blank: ScenarioRecord, expected: Expectations, error: AgentrouteError) -> ScenarioRecord:
