@@ -6,6 +6,7 @@ Nothing here is a mock: a fake tool has a contract like any other and is called 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 import anyio
@@ -99,6 +100,12 @@ def _is_exception(outcome: Outcome) -> bool:
 # -------------------------------------------------------------------- tools from a line
 
 
+@lru_cache(maxsize=4096)
+def _text(name: ArtifactId) -> ArtifactType:
+    """An artifact that is a string; made once, as simulations make thousands of agents."""
+    return ArtifactType(name, str)
+
+
 @dataclass(frozen=True, slots=True)
 class FakeTool:
     """A tool that does nothing but leave its mark on a world. Values are strings that say where they come from."""
@@ -118,7 +125,7 @@ class FakeTool:
         named = [*self.spec.produces, *self.spec.optional]
         for need in self.spec.requires:
             named += need.of if isinstance(need, KOfN) else [need]
-        return {name: ArtifactType(name, str) for name in named}
+        return {name: _text(name) for name in named}
 
     async def call(self, inputs: Values) -> Values:
         """Take the time, take the money, let the effect happen, answer."""
