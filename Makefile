@@ -3,11 +3,13 @@
 #
 #   VENV=path    the environment's folder (no spaces in it; the clone's own path may have some)
 #   PYTHON=path  the Python to make it with (no spaces either)
+#   JOBS=2       processes that test runs in; 0 for one after the other
 #   ARGS="..."   passed on to the program that demo, test or coverage starts
 
 VENV ?= .venv
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
+JOBS ?= 2
 ARGS ?=
 
 ifneq ($(words $(VENV)),1)
@@ -56,7 +58,7 @@ mutants: $(DEV) ## plant bugs in the runtime and show what catches them
 	$(BIN)/python -m tests.benchmarks.mutants $(ARGS)
 
 test: $(DEV) $(REAL_APIS) ## run every test, among them every block of code in the documentation
-	PYTHONPATH=$(REAL_APIS) $(BIN)/pytest $(ARGS)
+	PYTHONPATH=$(REAL_APIS) $(BIN)/pytest -n $(JOBS) $(ARGS)
 
 lint: $(DEV) ## check style and formatting
 	$(BIN)/ruff check --output-format concise

@@ -28,7 +28,7 @@ class Page(BaseModel):
         ({"a": "bc"}, 6),
         (Page(text="abcd", links=["e"]), 9),
         (7, 1),
-        ([[[[]]]], 4),
+        ([[[["a"]]]], 6),
     ],
     ids=str,
 )

@@ -301,6 +301,26 @@ def test_money_buys_time_only_where_there_is_none() -> None:
         assert cost_of(known(*tools, seconds={"slow": 10.0, "fast": 1.0}, deadline_s=deadline_s)) == cost
 
 
+def test_time_is_bought_where_a_later_step_needs_it() -> None:
+    tools = [
+        fake_tool("slow", ["order"], ["half"], usd=1.0).spec,
+        fake_tool("fast", ["order"], ["half"], usd=5.0).spec,
+        fake_tool("finish", ["half"], ["paid"], usd=1.0).spec,
+    ]
+    for deadline_s, cost in ((None, 2.0), (11.0, 2.0), (10.5, 6.0), (1.5, None)):
+        assert cost_of(known(*tools, seconds={"slow": 10.0, "fast": 1.0, "finish": 1.0}, deadline_s=deadline_s)) == cost
+
+
+def test_what_is_made_together_does_not_count_as_if_it_were_made_apart() -> None:
+    tools = [
+        fake_tool("prepare", ["order"], ["p"], usd=1.0).spec,
+        fake_tool("both", ["p"], ["l", "r"], usd=3.0).spec,
+        fake_tool("left", ["order"], ["l"], usd=2.2).spec,
+        fake_tool("right", ["order"], ["r"], usd=2.2).spec,
+    ]
+    assert cost_of(known(*tools, goals=[Goal("g", ["l", "r"])])) == 4.0
+
+
 def test_a_tool_that_makes_two_things_is_paid_for_once() -> None:
     tools = [
         fake_tool("both", ["order"], ["l", "r"], usd=3.0).spec,
@@ -309,6 +329,7 @@ def test_a_tool_that_makes_two_things_is_paid_for_once() -> None:
     ]
     assert cost_of(known(*tools, goals=[Goal("g", ["l", "r"])])) == 3.0
     assert cost_of(known(*tools, goals=[Goal("g", [AtLeast(1, ["l", "r"])])])) == 2.0
+    assert cost_of(known(*tools[1:], goals=[Goal("g", [AtLeast(2, ["l", "r"])])])) == 4.0
 
 
 def test_the_budget_counts_what_is_paid_and_holds_nothing_back() -> None:

@@ -176,7 +176,7 @@ def test_every_kind_of_fault_can_be_written_and_its_keys_are_known() -> None:
 def test_the_schema_accepts_what_the_reader_accepts_and_its_own_example() -> None:
     schema = scenario_schema()
     Draft202012Validator.check_schema(schema)
-    validator = Draft202012Validator(schema)
+    validator: Any = Draft202012Validator(schema)
     for example in schema["examples"]:
         validator.validate(example)
         assert parse_scenario(json.dumps(example), "x.json").title == example["title"]

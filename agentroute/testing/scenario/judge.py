@@ -34,6 +34,9 @@ REAL_EPSILON_S = 0.5
 FAR_S = 60.0
 """How far the oracle looks for moments at which a fault comes or goes; later ones save nobody who still waits."""
 
+GRACE_S = 5.0
+"""Seconds past the deadline in which effects may still be looked into."""
+
 SILENT = (1, 2)
 """Invariants whose violation is a failure that nobody was told of."""
 
@@ -172,7 +175,8 @@ def _oracle(staging: Staging, played: Play, faults: Sequence[Fault], seed: int) 
         max_attempts=agent.health.max_attempts,
         budget=played.budget.money,
         deadline_s=deadline,
-        moments=schedule.moments(until=FAR_S if deadline is None else min(FAR_S, deadline)),
+        moments=schedule.moments(until=FAR_S if deadline is None else min(FAR_S, deadline + GRACE_S)),
+        goes_on=False,  # simulated tools do nothing after they were given up
     )
     return foresee(known, document.goal or str(agent.graph.first_goal))
 

@@ -85,7 +85,6 @@ class Ways:
         """Take what is known; nothing is worked out yet."""
         self._known = known
         self._moments = sorted(set(known.moments))
-        self._budget = float("inf") if known.budget is None else known.budget
         self._ways: dict[tuple[ToolId, float], Sequence[Way]] = {}
         self._work = 0
         subjects = Counter(name for tool in known.graph.tools.values() for name in (tool.verify, tool.compensate))
@@ -129,9 +128,7 @@ class Ways:
         for at in self._starts(now.at, step=True):
             self.work()
             for outcome in [refused(at)] if at < now.down_until else outcomes(self._known, tool, now.number, at):
-                spent = _paid(now, outcome, tool)
-                if spent.counted <= self._budget:
-                    yield from self._after(tool, spent, outcome)
+                yield from self._after(tool, _paid(now, outcome, tool), outcome)
                 if tool.effect == "read" and outcome.ended > at and now.hung_up < self._known.hang_ups:
                     yield self._hung_up(tool, now, at)
 
@@ -162,7 +159,7 @@ class Ways:
                 for done in self._remedied(tool.verify, replace(spent, at=start), spent.verified):
                     if happened_at is not None and done.at >= happened_at:
                         yield Way(done.at, done.cost, done.counted)
-                    elif outcome.kind == "ambiguous":
+                    else:  # a broken answer never comes here: what answers has happened
                         yield replace(again, at=done.at, cost=done.cost, counted=done.counted, verified=done.number)
         if outcome.kind == "ambiguous" and tool.compensate is not None and self._can_help(tool.compensate, tool):
             for done in self._remedied(tool.compensate, replace(spent, at=outcome.ended), spent.undone):
@@ -191,9 +188,9 @@ class Ways:
                 self.work()
                 for outcome in outcomes(self._known, remedy, now.number, at, step=False):
                     paid = replace(_next(_paid(now, outcome, remedy)), at=outcome.again_at)
-                    if outcome.kind is None and paid.counted <= self._budget:
+                    if outcome.kind is None:
                         yield replace(paid, at=outcome.ended)
-                    elif outcome.kind not in {None, "permanent", "contract"}:
+                    elif outcome.kind not in {"permanent", "contract"}:
                         waiting.append(paid)
 
     def _starts(self, at: float, *, step: bool) -> Iterator[float]:
