@@ -213,6 +213,16 @@ class Agent:
         """Exchange rates into money."""
         return self._services.rates
 
+    def check(self, *, goal: str | None = None, inputs: Mapping[str, Any] | None = None) -> None:
+        """Say whether a run could be asked for like this. Pure: nothing is called.
+
+        Raises:
+            InputError: The goal or an input does not fit.
+            NoRouteError: From these inputs no goal could be reached even if every tool worked.
+        """
+        asked = self._names.goal(goal)
+        self._check_reachable(asked, frozenset(self._names.inputs((), inputs or {})))
+
     @property
     def budget(self) -> Budget:
         """Limits of each run."""

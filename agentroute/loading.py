@@ -20,6 +20,8 @@ GRAPH_FILES = (".yaml", ".yml", ".json")
 def load_agent(target: str, *, mcp: "McpServers | None" = None, base: Path | None = None) -> Agent:
     """Load an agent: from a graph file, ``path/to/file.py:name``, or ``package.module:name``.
 
+    A name may also be that of a function without parameters, which makes the agent.
+
     Args:
         target: What to load.
         mcp: Servers for the tools of a graph file that name some.
@@ -33,6 +35,8 @@ def load_agent(target: str, *, mcp: "McpServers | None" = None, base: Path | Non
         return Agent.from_graph(target if base is None else base / target, mcp=mcp)
     module, place, name = _load(target, base)
     found = getattr(module, name, None)
+    if callable(found) and not isinstance(found, (Agent, type)):
+        found = found()
     if isinstance(found, Agent):
         return found
     agents = [key for key, value in vars(module).items() if isinstance(value, Agent)]
@@ -101,7 +105,7 @@ def _load_apart(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
-        if isinstance(error, (ImportError, SyntaxError, NameError)):
+        if isinstance(error, Exception):
             raise ConfigurationError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
         raise
     return module
@@ -115,7 +119,7 @@ def _load_module(name: str) -> ModuleType:
         if error.name is not None and name.startswith(error.name):
             raise ConfigurationError(f"there is no module {name!r} (looked below the working directory too)") from error
         raise ConfigurationError(f"{name} cannot be imported: {error}") from error
-    except (ImportError, SyntaxError, NameError) as error:
+    except Exception as error:  # whatever its code does while it is imported
         raise ConfigurationError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
 
 

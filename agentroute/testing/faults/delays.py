@@ -8,11 +8,17 @@ from agentroute.testing.faults.schedule import Strike
 
 
 async def latency(strike: Strike, passage: Passage) -> Values:
-    """Take longer."""
+    """Hold back what comes: done, and told too late for whoever has no patience. A failure takes as long."""
     passage.trigger(strike)
     fault = strike.fault
-    await anyio.sleep(max(0.0, fault.latency_s + fault.jitter_s * (2 * passage.dice.random() - 1)))
-    return await passage.onwards()
+    seconds = max(0.0, fault.latency_s + fault.jitter_s * (2 * passage.dice.random() - 1))
+    try:
+        answer = await passage.onwards()
+    except Exception:
+        await anyio.sleep(seconds)
+        raise
+    await anyio.sleep(seconds)
+    return answer
 
 
 async def timeout(strike: Strike, passage: Passage) -> Values:

@@ -2,8 +2,9 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from random import Random
 
 import anyio
 
@@ -28,8 +29,23 @@ class FaultyCalls:
         schedule: The rules, and which calls they hit.
     """
 
-    def __init__(self, inner: ToolExecutor, faults: Iterable[Fault], *, clock: Clock, seed: int = 0) -> None:
+    def __init__(
+        self,
+        inner: ToolExecutor,
+        faults: Iterable[Fault],
+        *,
+        clock: Clock,
+        seed: int = 0,
+        alias: Callable[[str], str] = str,
+    ) -> None:
         """Take the rules. Second 0 of their windows is `start`, or else the first call.
+
+        Args:
+            inner: Really makes the calls.
+            faults: The rules.
+            clock: Tells their windows.
+            seed: What their dice are drawn from.
+            alias: Name of a run as the dice know it, where runs have other ids each time.
 
         Raises:
             DefinitionError: A fault cannot be done to a call.
@@ -42,6 +58,7 @@ class FaultyCalls:
                 raise DefinitionError(f"fault {str(fault)!r}", "cannot be done to a call, only to bytes on a wire")
         self._inner = inner
         self._clock = clock
+        self._alias = alias
         self._origin: float | None = None
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._order = itertools.count()
@@ -85,6 +102,7 @@ class FaultyCalls:
                 postpone=self._postpone,
                 leave=self._leave,
                 condemn=self._condemn,
+                dice=Random(f"{self._alias(seen.run)}/{seen.tool}/{seen.number}"),
             ).onwards()
         except anyio.get_cancelled_exc_class():
             seen.outcome = "cancelled"
@@ -138,7 +156,8 @@ class FaultyCalls:
         dead = self._dead.get(spec.provider or spec.name)
         if dead is not None and (dead.rule.until_s is None or at < dead.rule.until_s):
             return [dead]
-        return self.schedule.strikes(seen.run, seen.tool, seen.number, at, provider=spec.provider)
+        run = self._alias(seen.run)
+        return self.schedule.strikes(run, seen.tool, seen.number, at, provider=spec.provider)
 
     async def _reach(self, passage: Passage) -> Values:
         """Really call the tool."""

@@ -1,7 +1,7 @@
 """A call on its way through the faults that hit it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
@@ -43,12 +43,8 @@ class Passage:
     postpone: Callable[["Passage", float], None]
     leave: Callable[["Passage", float], None]
     condemn: Callable[[str, Strike], None]
+    dice: Random
     previous: Values | None = None
-    dice: Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Draw from the call."""
-        self.dice = Random(f"{self.seen.run}/{self.seen.tool}/{self.seen.number}")
 
     async def onwards(self) -> Values:
         """Go through the next strike, or to the tool."""

@@ -14,7 +14,9 @@ from agentroute.run.events import Event
 
 def decision_journal(records: Iterable[Record]) -> bytes:
     """The journal as canonical JSON lines without the wall clock: the same bytes for the same seed."""
-    return b"\n".join(canonical({**plain(record.event), "wall": None}).encode() for record in records)
+    return b"\n".join(
+        canonical({**plain(record.event), "wall": None}).encode("utf-8", "surrogatepass") for record in records
+    )
 
 
 def plain(event: Event) -> dict[str, Any]:
@@ -33,4 +35,4 @@ def canonical(data: Mapping[str, Any]) -> str:
 
 def link(previous: str, event: Event) -> str:
     """SHA-256 over the digest before and the event, as hex."""
-    return hashlib.sha256(f"{previous}{canonical(plain(event))}".encode()).hexdigest()
+    return hashlib.sha256(f"{previous}{canonical(plain(event))}".encode("utf-8", "surrogatepass")).hexdigest()

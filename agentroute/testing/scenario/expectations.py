@@ -81,7 +81,7 @@ class Expectations(Entry):
     left_behind: Annotated[list[Name] | None, Given()] = None
     """Tools whose effects remain, or may, for a person to look at: exactly these."""
 
-    refused: Annotated[str | None, Given()] = None
+    refused: Annotated[str | None, Field(min_length=1), Given()] = None
     """The agent or its inputs are refused before anything is called, with this in the message."""
 
     def given(self) -> Iterator[tuple[str, Any]]:

@@ -1,12 +1,14 @@
 """Judges a play from outside: the invariants, what was expected, and what would have been possible."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 from agentroute.ids import ArtifactId, NanoUsd, nanos
-from agentroute.ports import Tool
+from agentroute.ports import Record, Tool
 from agentroute.run.events import Unresolved
 from agentroute.testing.fakes import FakeTool
 from agentroute.testing.faults import CANARY, Fault, Schedule
@@ -19,7 +21,7 @@ from agentroute.testing.invariants import (
     decision_journal,
     undetectable,
 )
-from agentroute.testing.invariants.canonical import plain
+from agentroute.testing.invariants.canonical import canonical, plain
 from agentroute.testing.scenario.expectations import Expectations
 from agentroute.testing.scenario.findings import deviations
 from agentroute.testing.scenario.measures import flaps, repeated_rows, times_to_answer, times_to_detect
@@ -95,10 +97,36 @@ def judge(
     )
 
 
-def same_decisions(first: Play, second: Play) -> bool:
-    """Invariant 7: whether two plays with the same seed took the same decisions, to the byte."""
-    journals = [{run: decision_journal(records) for run, records in p.records.items()} for p in (first, second)]
-    return journals[0] == journals[1]
+def difference(first: Play, second: Play, *, values: bool) -> str:
+    """Invariant 7: where two plays with the same seed took other decisions; empty if they did not.
+
+    Args:
+        first: One play.
+        second: The other.
+        values: Compare what tools answered, too. Tools of a user's own may answer something else each time, such as
+            the time of day; what follows from that is theirs, and the sentence says where to look.
+    """
+    for number, (before, after) in enumerate(zip_longest(first.records.values(), second.records.values())):
+        lines, others = _decisions(before, values=values), _decisions(after, values=values)
+        for at, (line, other) in enumerate(zip_longest(lines, others)):
+            if line != other:
+                what = (line or other or "").partition(",")[0].strip('{"')
+                hint = "" if values else "; does a tool or guard depend on chance, the time, or what it did before?"
+                return f"run {number}, event {at} ({what}){hint}"
+    return ""
+
+
+def _decisions(records: Sequence[Record] | None, *, values: bool) -> list[str]:
+    lines = decision_journal(records or ()).decode(errors="surrogatepass").split("\n")
+    if values:
+        return lines
+    return [canonical(_without_values(json.loads(line))) for line in lines if line]
+
+
+def _without_values(event: dict[str, Any]) -> dict[str, Any]:
+    """The same, with names for values, and without what is derived from values and ids."""
+    named = {key: sorted(event[key]) for key in ("outputs", "inputs") if key in event}
+    return {**event, **named, **{key: bool(event[key]) for key in ("key", "message") if key in event}}
 
 
 def _case(staging: Staging, played: Play, run: str) -> Case:

@@ -75,7 +75,9 @@ class Play:
     killed: bool = False
 
 
-def play(staging: Staging, faults: Sequence[Fault], seed: int, servers: FaultyServers | None = None) -> Play:
+def play(
+    staging: Staging, faults: Sequence[Fault], seed: int, servers: FaultyServers | None = None, *, salt: str = ""
+) -> Play:
     """Play a scenario with these faults.
 
     Args:
@@ -83,11 +85,13 @@ def play(staging: Staging, faults: Sequence[Fault], seed: int, servers: FaultySe
         faults: What goes wrong.
         seed: What chance is drawn from.
         servers: The testbed's servers behind proxies, at the levels that have them.
+        salt: Makes the ids of the runs, and with them the idempotency keys, other than those of the play before: what
+            an agent's own code remembers of that one is not taken for this one's.
 
     Raises:
         AgentrouteError: It cannot be played as it stands, whatever goes wrong.
     """
-    company = _Company(staging, faults, seed, servers)
+    company = _Company(staging, faults, seed, servers, salt="" if staging.simulated else salt)
     try:
         if not staging.is_virtual:
             return anyio.run(company.perform)
@@ -100,11 +104,14 @@ def play(staging: Staging, faults: Sequence[Fault], seed: int, servers: FaultySe
 class _Company:
     """One performance: the agent, and what stands around it."""
 
-    def __init__(self, staging: Staging, faults: Sequence[Fault], seed: int, servers: FaultyServers | None) -> None:
+    def __init__(
+        self, staging: Staging, faults: Sequence[Fault], seed: int, servers: FaultyServers | None, *, salt: str
+    ) -> None:
         self.staging = staging
         self.faults = faults
         self.seed = seed
         self.servers = servers
+        self.salt = f"-{salt}" if salt else ""
         self.world = World()
         self.beside: list[Triggered] = []
         self.injector: FaultyCalls | None = None
@@ -156,8 +163,12 @@ class _Company:
         """Put the injector, and behind it a witness of the truth, where calls are made."""
         watched = calls if self.staging.simulated else Witness(calls, made.graph, self.world)
         in_calls = () if self.servers is not None else self.faults
-        self.injector = FaultyCalls(watched, in_calls, clock=clock, seed=self.seed)
+        self.injector = FaultyCalls(watched, in_calls, clock=clock, seed=self.seed, alias=self._alias)
         return self.injector
+
+    def _alias(self, run: str) -> str:
+        """The run as the dice know it."""
+        return run.removesuffix(self.salt)
 
     def _note(self, rule: int) -> None:
         """Enter a fault of what is around the calls."""
@@ -172,11 +183,14 @@ class _Company:
         with self._servers(agent), anyio.move_on_after(limit) as patience:
             async with anyio.create_task_group() as runs:
                 for index in range(document.runs):
-                    runs.start_soon(self._run_one, agent, played, f"run-{index}", index * document.every)
+                    runs.start_soon(self._run_one, agent, played, self._name(index), index * document.every)
         if patience.cancelled_caught:
-            names = [f"run-{index}" for index in range(document.runs)]
+            names = list(map(self._name, range(document.runs)))
             played.crashes |= {run: f"no end within {limit:g} s" for run in names if run not in played.results}
         await injector.deliver_late(everything=True)
+
+    def _name(self, index: int) -> str:
+        return f"run-{index}{self.salt}"
 
     @contextmanager
     def _servers(self, agent: Agent) -> Generator[None]:
@@ -220,7 +234,11 @@ def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     leaves: list[BaseException] = [group]
     while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
         leaves = [part for leaf in leaves for part in _parts(leaf)]
-    return next((leaf for leaf in leaves if isinstance(leaf, AgentrouteError)), group)
+    for kind in (KeyboardInterrupt, AgentrouteError):
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    return group
 
 
 def _parts(error: BaseException) -> Sequence[BaseException]:

@@ -16,6 +16,7 @@ from agentroute.routing.health import Health
 from agentroute.testing.faults.answers import Reversible
 from agentroute.testing.faults.fault import BESIDE_CALLS, WIRE_ONLY, Fault
 from agentroute.testing.scenario.document import ScenarioDocument
+from agentroute.testing.scenario.naming import check_names
 from agentroute.testing.scenario.processes import AGENT
 from agentroute.testing.scenario.record import Level
 from agentroute.testing.scenario.simulation import simulated_agent
@@ -97,7 +98,12 @@ def stage(
         staging = _with_servers(document, file, testbed, asked or "process")
     else:
         staging = _without_servers(document, file, asked)
-    _check_faults(staging, addresses)
+    if addresses is None:
+        addresses = {} if staging.testbed is None else staging.testbed.addresses
+    agent = staging.make(World(), addresses)
+    agent.check(goal=document.goal, inputs=staging.inputs)
+    check_names(document, agent)
+    _check_faults(staging, agent)
     return staging
 
 
@@ -134,13 +140,14 @@ def _without_servers(document: ScenarioDocument, file: str, level: Level | None)
         if level == "call":
             raise ConfigurationError("tools without code are simulated, in virtual time only; leave level out")
         return _simulation(document, file, graph)
-    agent = load_agent(str(document.agent), base=Path(file).parent)
+    target, base = str(document.agent), Path(file).parent
+    agent = load_agent(target, base=base)
     real = [str(name) for name, tool in agent.tools.items() if _needs_real_time(tool)]
     if level == "virtual" and real:
         raise ConfigurationError(f"{', '.join(real)} need real time; say level: call")
 
     def make(_: World, __: Mapping[str, tuple[str, int]]) -> Agent:
-        return agent
+        return load_agent(target, base=base)  # anew, where it names a function
 
     return Staging(
         document, file, level or ("call" if real else "virtual"), make, simulated=False, inputs=document.inputs
@@ -175,15 +182,12 @@ def _needs_real_time(tool: object) -> bool:
     return module.startswith(("agentroute.adapters.mcp", "agentroute.adapters.http", "agentroute.adapters.models"))
 
 
-def _check_faults(staging: Staging, addresses: Mapping[str, tuple[str, int]] | None) -> None:
+def _check_faults(staging: Staging, agent: Agent) -> None:
     """Refuse faults that the level cannot do, or that hit nothing.
 
     Raises:
         ConfigurationError: Naming the fault and why.
     """
-    if addresses is None:
-        addresses = {} if staging.testbed is None else staging.testbed.addresses
-    agent = staging.make(World(), addresses)
     for number, fault in enumerate(staging.document.faults):
         why = _why_not(staging, agent, fault)
         if why is not None:

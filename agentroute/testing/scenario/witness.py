@@ -25,15 +25,18 @@ class Witness:
         self._compensators = {tool.compensate for tool in graph.tools.values() if tool.compensate is not None}
 
     async def call(self, tool: Tool, inputs: Values) -> Values:
-        """Call the tool and write down what it did."""
-        raw = await self._inner.call(tool, inputs)
-        outputs = _as_recorded(tool, raw)
+        """Call the tool and write down what it did.
+
+        What comes back is validated here, and handed on like that: validated twice, a default that is drawn anew would
+        be two values.
+        """
+        outputs = _as_recorded(tool, await self._inner.call(tool, inputs))
         name = tool.spec.name
         if name in self._compensators:
             self._undone()
         else:
             self._done(tool, inputs, outputs)
-        return raw
+        return outputs
 
     def _done(self, tool: Tool, inputs: Values, outputs: Values) -> None:
         attempt, spec = current(), tool.spec
