@@ -60,6 +60,11 @@ class LazyGroup(click.Group):
         except AgentrouteError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(INVALID)
+        except BrokenPipeError:
+            raise  # whoever read has enough; click knows what to do
+        except OSError as error:  # such as a disk that is full
+            click.echo(f"error: {error}", err=True)
+            sys.exit(INVALID)
 
 
 def _configure_logs() -> None:

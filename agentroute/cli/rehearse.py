@@ -13,9 +13,10 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from agentroute.adapters.clock import SystemClock
-from agentroute.adapters.logs import configure_structlog
+from agentroute.adapters.logs import configure_structlog, printable
 from agentroute.adapters.telemetry.provider import default_store
 from agentroute.errors import InputError
 from agentroute.testing.scenario.generate import generate as draw
@@ -33,7 +34,7 @@ from agentroute.testing.scenario.reports import (
     session_table,
 )
 from agentroute.testing.scenario.session import Rehearsal, scenario_files
-from agentroute.testing.scenario.theatre import Settings, Theatre
+from agentroute.testing.scenario.theatre import READY, Settings, Theatre
 from agentroute.testing.scenario.variables import parse_variable
 
 __all__ = ["check", "exit_status", "files", "generate", "play", "settings", "show", "shrink", "write", "write_reports"]
@@ -70,7 +71,7 @@ def check(paths: Sequence[str], chosen: Settings) -> Session:
     """Put everything in its place for each scenario, and play none."""
     configure_structlog()
     clock = SystemClock()
-    with Theatre(chosen, clock) as theatre:
+    with _stdout_aside(), Theatre(chosen, clock) as theatre:
         return Session(scenarios=[theatre.check(path) for path in paths], started=clock.wall())
 
 
@@ -104,8 +105,14 @@ def write_reports(session: Session, options: Mapping[str, Any], *, journal: bool
     for name, render in (("junit", junit_xml), ("html", page_html), ("plot", comparison_svg)):
         if options[name] is not None:
             write(options[name], render(session))
-    if journal:
+    if not journal:
+        return
+    try:
         write(options["journal"] or _journal_file(session), as_text(journal_json(session)))
+    except InputError as error:
+        if options["journal"] is not None:
+            raise
+        click.echo(f"no journal was written: {error}", err=True)  # nobody asked for it
 
 
 def _journal_file(session: Session) -> Path:
@@ -123,7 +130,7 @@ def write(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{file}: cannot be written: {error.strerror}") from error
+        raise InputError(f"{file}: cannot be written: {error.strerror or error}") from error
 
 
 def show(session: Session, *, as_json: bool, all_rows: bool, dry_run: bool) -> None:
@@ -136,8 +143,8 @@ def show(session: Session, *, as_json: bool, all_rows: bool, dry_run: bool) -> N
     console = Console(width=width, highlight=False, emoji=False, markup=False)
     if dry_run:
         for record in session.scenarios:
-            words = "ready" if record.verdict == "held" else f"{record.verdict}: {record.reason}"
-            console.print(f"{record.level:8} {record.title}: {words}", soft_wrap=True)
+            words = "ready" if record.reason == READY else f"{record.verdict}: {record.reason}"
+            console.print(Text(printable(f"{record.level:8} {record.title}: {words}")), soft_wrap=True)
         return
     console.print(session_table(session, all_rows=all_rows))
     if len(session.systems) > 1:
@@ -167,5 +174,5 @@ def shrink(file: str, steps: int) -> str:
     """
     from agentroute.testing.scenario.shrinking import smallest
 
-    with Theatre(Settings(keep_events=False), SystemClock()) as theatre:
+    with _stdout_aside(), Theatre(Settings(keep_events=False), SystemClock()) as theatre:
         return smallest(file, theatre, steps, told=partial(click.echo, err=True))

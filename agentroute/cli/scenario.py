@@ -54,7 +54,7 @@ def scenario() -> None:
 )
 @click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Value of a ${NAME} (repeat).")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes for simulated scenarios; as many as processors.")
-@click.option("--dry-run", is_flag=True, help="Check files, agents and faults; nothing is called.")
+@click.option("--dry-run", is_flag=True, help="Check files, agents and faults; no run is made.")
 @click.option("--all", "all_rows", is_flag=True, help="List every scenario, also where there are many.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML for CI.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page that needs nothing else.")
@@ -68,12 +68,14 @@ def run(paths: tuple[str, ...], *, dry_run: bool, as_json: bool, all_rows: bool,
 
     settings = rehearse.settings(options)
     files = rehearse.files(paths)
+    if dry_run and (options["junit"] or options["html"] or options["plot"] or options["journal"]):
+        raise click.UsageError("--dry-run plays nothing, so there is nothing to report")
     if dry_run:
         session, interrupted = rehearse.check(files, settings), False
     else:
         session, interrupted = rehearse.play(files, settings, jobs=options["jobs"], quiet=quiet)
-    rehearse.write_reports(session, options, journal=not dry_run)
     rehearse.show(session, as_json=as_json, all_rows=all_rows, dry_run=dry_run)
+    rehearse.write_reports(session, options, journal=not dry_run)
     sys.exit(INTERRUPTED if interrupted else rehearse.exit_status(session))
 
 

@@ -149,7 +149,7 @@ def test_a_fault_that_never_triggers_is_no_proof(folder: Path) -> None:
         ({"fault": "slice"}, "only bytes on a wire"),
         ({"fault": "monitor_lies", "target": "x"}, "not about calls of tools"),
         ({"fault": "silent_noop"}, "only simulated tools"),
-        ({"agent": "refunds.py:caller", "target": "phone_home"}, "opened a socket"),
+        ({"agent": "refunds.py:caller", "target": "phone_home", "expect": "{}"}, "opened a socket"),
     ],
     ids=str,
 )
@@ -189,6 +189,8 @@ def test_an_agent_that_takes_its_process_down_takes_nothing_else_along(folder: P
     assert done.returncode == 2
     assert (told["totals"]["held"], told["totals"]["invalid"]) == (24, 1)
     assert "ended with status 7" in told["scenarios"][-1]["reason"]
+    alone = call(folder, "run", "s99.yaml", "--json")
+    assert (alone.returncode, json.loads(alone.stdout)["totals"]["invalid"]) == (2, 1)
 
 
 def test_variables_seeds_and_repeats(folder: Path) -> None:
@@ -243,6 +245,117 @@ def test_a_graph_without_code_is_simulated_and_what_that_cannot_do_is_told(folde
     (folder / "s.yaml").write_text(text, encoding="utf-8")
     _, told = as_json(folder, "s.yaml", "--quiet")
     assert why in told["scenarios"][0]["reason"]
+
+
+REMEMBERS = """
+from typing import Annotated
+from pydantic import BaseModel
+from agentroute import Agent, Artifact, Goal, current, tool
+
+Order = Annotated[str, Artifact("order")]
+BANK = {}
+
+class Refund(BaseModel):
+    reference: str
+
+async def find(order: Order) -> Refund | None:
+    return BANK.get(current().original_key)
+
+@tool(usd=0.02, effect="once", verify=find, timeout_s=2)
+async def refund(order: Order) -> Refund:
+    BANK[current().idempotency_key] = Refund(reference=order)
+    return BANK[current().idempotency_key]
+
+agent = Agent(name="bank", tools=[refund], goals=[Goal("refunded", requires=[Refund])])
+
+def make():
+    BANK.clear()
+    return Agent(name="bank", tools=[refund], goals=[Goal("refunded", requires=[Refund])])
+"""
+
+
+@pytest.mark.parametrize("name", ["agent", "make"])
+def test_what_an_agent_remembers_of_the_run_without_faults_saves_nobody(folder: Path, name: str) -> None:
+    (folder / "bank.py").write_text(REMEMBERS, encoding="utf-8")
+    expect = "{outcome: escalated, effects: {refund: 0}}"
+    write(folder, "reset.yaml", agent=f"bank.py:{name}", fault="reset", target="refund", expect=expect)
+    status, told = as_json(folder, "reset.yaml")
+    assert (status, told["scenarios"][0]["reason"]) == (1 if name == "nobody" else 0, "")
+
+
+BREAKS = """
+import sys, uuid
+from datetime import datetime
+from typing import Annotated
+from pydantic import BaseModel, Field
+from agentroute import Agent, Artifact, Goal, ToolError, tool
+
+Order = Annotated[str, Artifact("order")]
+
+class Ticket(BaseModel):
+    id: str = Field(default_factory=lambda: str(uuid.uuid4()))
+
+def agent_of(function):
+    return Agent(name="a", tools=[tool(effect="once", usd=0.1)(function)], goals=[Goal("g", requires=[Ticket])])
+
+async def different(order: Order) -> Ticket:
+    return {}
+
+async def leaves(order: Order) -> Ticket:
+    sys.exit(0)
+
+async def odd(order: Order) -> Ticket:
+    raise ToolError("\\ud800", kind="transient")
+
+different, leaves, odd = map(agent_of, (different, leaves, odd))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"), [("different", "held"), ("leaves", "invalid"), ("odd", "baseline_not_met")]
+)
+def test_odd_tools_get_a_verdict_and_take_nothing_down(folder: Path, name: str, verdict: str) -> None:
+    (folder / "breaks.py").write_text(BREAKS, encoding="utf-8")
+    write(folder, "odd.yaml", agent=f"breaks.py:{name}", fault="latency", target="'*'", expect="{}")
+    write(folder, "fine.yaml")
+    _, told = as_json(folder, "odd.yaml", "fine.yaml")
+    verdicts = {Path(each["file"]).stem: each["verdict"] for each in told["scenarios"]}
+    assert verdicts == {"odd": verdict, "fine": "held"}, told["scenarios"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("expect", "why"),
+    [
+        ("{effects: {refund_naer: 0}}", "has no 'refund_naer'; did you mean 'refund_near'?"),
+        ("{calls: {nobody: 0}}", "expect.calls: agent 'refunds' has no 'nobody'"),
+        ("{goal: refundd}", "did you mean 'refunded'?"),
+        ("{retries: {}}", "says nothing: give it min, max or a number"),
+    ],
+)
+def test_a_misspelt_expectation_does_not_hold_for_ever(folder: Path, expect: str, why: str) -> None:
+    write(folder, "typo.yaml", expect=expect)
+    status, told = as_json(folder, "typo.yaml")
+    assert (status, told["scenarios"][0]["verdict"]) == (2, "invalid")
+    assert why in told["scenarios"][0]["reason"]
+    assert call(folder, "run", "typo.yaml", "--dry-run").returncode == 2
+
+
+def test_a_run_that_was_cut_off_is_held_against_what_is_expected(folder: Path) -> None:
+    (folder / "g.yaml").write_text(GRAPH, encoding="utf-8")
+    text = 'version: "1"\ntitle: t\nagent: g.yaml\ncancel_at: 50ms\nmethod: [{type: latency, target: look}]\n'
+    for expect, status in (("{outcome: cancelled, retries: 0}", 0), ("{outcome: succeeded}", 1), ("{retries: 7}", 1)):
+        (folder / "s.yaml").write_text(f"{text}expect: {expect}\n", encoding="utf-8")
+        assert call(folder, "run", "s.yaml", "--quiet").returncode == status
+
+
+def test_a_journal_that_cannot_be_written_throws_nothing_away(folder: Path) -> None:
+    write(folder, "held.yaml")
+    (folder / "taken").write_text("", encoding="utf-8")
+    environment = {**os.environ, "AGENTROUTE_HOME": "taken"}
+    command = [PROGRAM, "scenario", "run", "held.yaml", "--json", "--quiet"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, json.loads(done.stdout)["totals"]["held"]) == (0, 1)
+    assert "no journal was written" in done.stderr
 
 
 def test_a_fault_that_is_not_about_calls_is_refused_for_a_run(folder: Path) -> None:

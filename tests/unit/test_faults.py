@@ -163,7 +163,7 @@ def test_a_provider_that_crashed_stays_down(point: Any, rows: int) -> None:
 async def test_a_crash_of_somebody_else_leaves_the_call_alone() -> None:
     rig = Rig(Fault(type="crash", victim="mail", point="answered"))
     assert await rig.call() == rig.world.rows[0].outputs
-    assert [(entry.tool, entry.attempt) for entry in rig.calls.triggered] == [("mail", 0)]
+    assert rig.calls.triggered == [], "nobody has called mail yet"
 
 
 @in_virtual_time

@@ -75,6 +75,9 @@ USUAL: Mapping[FaultType, Mapping[str, Any]] = {
 }
 """What is meant where a file or the command line leaves it out, if it is not what `Fault` has for every type."""
 
+SHORTEST_TURN_S = 0.001
+"""Seconds that a ``flap`` takes at least to go down and up again."""
+
 Point = Literal["arrives", "answered"]
 """When in the life of a request: it has arrived and nothing has happened, or it is done and the answer is not out."""
 
@@ -189,8 +192,8 @@ class Fault:
         for name in ("bytes", "bytes_per_s"):
             if checked(subject, name, getattr(self, name)) == 0:
                 raise DefinitionError(subject, f"{name} must be above 0")
-        if self.type == "flap" and self.up_s + self.down_s == 0:
-            raise DefinitionError(subject, "up_s and down_s cannot both be 0")
+        if self.type == "flap" and self.up_s + self.down_s < SHORTEST_TURN_S:
+            raise DefinitionError(subject, f"up_s and down_s together must be at least {SHORTEST_TURN_S} s")
 
     def aims_at(self, tool: str, provider: str | None = None) -> bool:
         """Whether calls of `tool`, which `provider` serves, are meant at all."""

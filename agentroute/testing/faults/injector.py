@@ -125,12 +125,13 @@ class FaultyCalls:
         now = self._clock.now()
         due = [late for late in self._late if everything or late.due <= now]
         self._late = [late for late in self._late if late not in due]
-        for late in due:
-            worked = late.works and await self._made(late)
-            late.attempt.still_running = False
-            late.seen.late_order = next(self._order)
-            if late.attempt.on_late is not None:
-                late.attempt.on_late(worked)
+        with anyio.CancelScope(shield=True):  # it is not the business of whoever happens to call just now
+            for late in due:
+                worked = late.works and await self._made(late)
+                late.attempt.still_running = False
+                late.seen.late_order = next(self._order)
+                if late.attempt.on_late is not None:
+                    late.attempt.on_late(worked)
 
     async def _made(self, late: "_Late") -> bool:
         """Make a late call; whether it worked, for nobody is there to be told but the fence."""
@@ -173,10 +174,9 @@ class FaultyCalls:
         self.triggered.append(entry)
 
     def _condemn(self, provider: str, strike: Strike) -> None:
-        """Keep a provider (or a tool without one) down from here on; the same crash does not come twice."""
+        """Keep a provider (or a tool without one) down from here on; whoever calls it enters that into the ledger."""
         if provider not in self._dead:
             self._dead[provider] = replace(strike, fault=replace(strike.fault, type="down"))
-            self.triggered.append(Triggered(self._clock.now(), "", provider, 0, strike.rule, strike.index))
 
     def _postpone(self, passage: Passage, seconds: float) -> None:
         due = self._clock.now() + seconds

@@ -1,6 +1,6 @@
 """Which faults hit which call. Pure: it follows from the rules, the seed and the call, and from nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
@@ -34,14 +34,23 @@ class Schedule:
     faults: Sequence[Fault]
     seed: int = 0
 
-    def strikes(self, run: str, tool: str, number: int, at: float, *, provider: str | None = None) -> list[Strike]:
+    def strikes(
+        self,
+        run: str,
+        tool: str,
+        number: int,
+        at: float,
+        *,
+        provider: str | None = None,
+        without: Collection[str] = (),
+    ) -> list[Strike]:
         """Rules that hit the `number`-th call of `tool` in a run, `at` seconds after the start.
 
-        Latencies come on top; of all others the first counts.
+        Latencies come on top; of all others the first counts. Types that are `without` effect here are passed over.
         """
         hits: list[Strike] = []
         for index, rule in enumerate(self.faults):
-            if not rule.aims_at(tool, provider) or not rule.is_on(number, at):
+            if rule.type in without or not rule.aims_at(tool, provider) or not rule.is_on(number, at):
                 continue
             if self._draw(index, rule, run, tool, number) < rule.toxicity:
                 fault = _resolved(rule, number, at)
@@ -92,6 +101,6 @@ def _down(rule: Fault) -> Fault:
 def _phases(rule: Fault, until: float) -> set[float]:
     length = rule.up_s + rule.down_s
     end = until if rule.until_s is None else min(until, rule.until_s)
-    turns = min(MOST_PHASES, int((end - rule.from_s) / length) + 1) if end > rule.from_s else 0
+    turns = int(min(MOST_PHASES, (end - rule.from_s) / length + 1)) if end > rule.from_s else 0
     begins = [rule.from_s + turn * length for turn in range(turns)]
     return {edge for begin in begins for edge in (begin, begin + rule.down_s)}

@@ -114,10 +114,10 @@ def worked(account: Account, entry: Triggered) -> bool:
     return life is not None and isinstance(life.end, AttemptSucceeded)
 
 
-def deaf_for(account: Account, attempt: int | None = None) -> float:
-    """Seconds for which calls (or one of them) were deaf to being given up: nobody can hurry code that is."""
-    hangs = [entry for entry in ledger(account) if entry.fault.type == "hang"]
-    return max((entry.fault.latency_s for entry in hangs if attempt in (None, entry.attempt)), default=0.0)
+def deaf_for(account: Account, attempt: int) -> float:
+    """Seconds for which a call was deaf to being given up: nobody can hurry code that is."""
+    hangs = [entry for entry in ledger(account) if entry.fault.type == "hang" and entry.attempt == attempt]
+    return max((entry.fault.latency_s for entry in hangs), default=0.0)
 
 
 def role(account: Account, attempt: int) -> str:

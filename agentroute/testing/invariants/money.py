@@ -9,7 +9,7 @@ from agentroute.testing.invariants.effects import doubled_on_the_way
 def budget_is_kept(account: Account) -> Found:
     """Reserved plus spent stays within the budget, and what is said to be left is left."""
     limit = None if account.case.budget_usd is None else nanos(account.case.budget_usd)
-    overcharged = _overcharged(account)
+    lied, overcharged = _lied_to(account), 0
     reserved: dict[int, int] = {}
     spent = 0
     for event in account.events:
@@ -17,8 +17,9 @@ def budget_is_kept(account: Account) -> Found:
             case AttemptStarted():
                 reserved[event.attempt] = event.reserved
             case AttemptSucceeded() | AttemptFailed() | AttemptAbandoned():
-                reserved.pop(event.attempt, None)
+                held = reserved.pop(event.attempt, 0)
                 spent += event.spent
+                overcharged += max(0, event.spent - held) if event.attempt in lied else 0
             case Chosen():
                 spent += event.spent
             case Rerouted() if limit is not None and event.budget_left != max(
@@ -28,7 +29,8 @@ def budget_is_kept(account: Account) -> Found:
                 yield 3, f"at {event.at:g} s {event.budget_left} are said to be left, but it is {left}"
             case _:
                 pass
-        allowed = None if limit is None else limit + overcharged
+        # What a provider charged above its word stands; nothing may be begun on the strength of it.
+        allowed = None if limit is None else limit + (0 if isinstance(event, AttemptStarted) else overcharged)
         if allowed is not None and spent + sum(reserved.values()) > allowed:
             yield (
                 3,
@@ -62,10 +64,3 @@ def _unknowable(account: Account) -> int:
 def _lied_to(account: Account) -> set[int]:
     """Attempts that were charged another price than was declared."""
     return {entry.attempt for entry in ledger(account) if entry.fault.type == "price_change"}
-
-
-def _overcharged(account: Account) -> int:
-    """What was charged above the declared worst case: it stands, and nothing can be afforded after it."""
-    lied = _lied_to(account)
-    lives = [life for attempt, life in account.lives.items() if attempt in lied and life.end is not None]
-    return sum(max(0, life.end.spent - life.started.reserved) for life in lives if life.end is not None)

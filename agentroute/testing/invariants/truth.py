@@ -59,9 +59,11 @@ def effects_are_owned(account: Account) -> Found:
     carrying = _carrying(account, finished)
     named = {str(tool) for tool in finished.left_behind} | _said_unknown(account, finished)
     named |= {entry.tool for entry in undetectable(case)}
-    doubled = doubled_on_the_way(account)
+    doubled, told = doubled_on_the_way(account), set[int]()
     for row in case.world.standing(case.run):
-        if case.graph.tools[ToolId(row.tool)].effect != "once" or row.tool in named or row.attempt in doubled:
+        again = row.attempt in doubled and row.attempt in told  # delivered twice: the caller knows of one
+        told.add(row.attempt)
+        if case.graph.tools[ToolId(row.tool)].effect != "once" or row.tool in named or again:
             continue
         if not carrying & set(map(str, row.outputs.values())):
             yield 2, f"effect {row.number} of {row.tool} (attempt {row.attempt}) stands, and nobody owns up to it"

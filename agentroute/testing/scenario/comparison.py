@@ -8,7 +8,7 @@ from agentroute.adapters.clock import LoopClock
 from agentroute.errors import ConfigurationError
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.testing.model_server import ModelServer
-from agentroute.testing.scenario.findings import rows_missed
+from agentroute.testing.scenario.findings import claims_falsely, rows_missed
 from agentroute.testing.scenario.measures import repeated_rows
 from agentroute.testing.scenario.record import FaultCount, Trial
 from agentroute.testing.scenario.servers import FaultyServers
@@ -43,14 +43,13 @@ def contend(staging: Staging, name: str, seed: int, servers: FaultyServers | Non
     missed = [line for table, rows in (expected.truth or {}).items() for line in rows_missed(table, rows, truth)]
     as_expected = not expected.outcome or claim.outcome in expected.outcome
     said = [] if as_expected else [f"outcome: {claim.outcome}, expected {' or '.join(expected.outcome or ())}"]
-    claims = claim.outcome in ("succeeded", "demoted")
     return Trial(
         system=name,
         seed=seed,
         outcome=claim.outcome,
         goal=claim.goal,
         correct=not missed and not said,
-        silent=int(claims and bool(missed)),
+        silent=int(claims_falsely([claim.outcome], missed)),
         duplicate_effects=repeated_rows(truth),
         llm_calls=claim.llm_calls,
         tool_calls=claim.tool_calls,

@@ -1,7 +1,7 @@
 """What a scenario expects of a run, without faults and under them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
@@ -14,10 +14,10 @@ def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-_OUTCOME_SCHEMA = {"enum": ["succeeded", "demoted", "escalated", "cancelled"]}
+_OUTCOME_SCHEMA = {"enum": ["succeeded", "demoted", "escalated", "cancelled", "killed"]}
 
 Outcomes = Annotated[
-    tuple[Outcome, ...],
+    tuple[Outcome | Literal["killed"], ...],
     BeforeValidator(_several),
     Strict(strict=False),
     WithJsonSchema({"anyOf": [_OUTCOME_SCHEMA, {"type": "array", "items": _OUTCOME_SCHEMA, "minItems": 1}]}),
@@ -30,7 +30,7 @@ class Expectations(Entry):
     """What must hold of every run. What is left out may be anything."""
 
     outcome: Annotated[Outcomes | None, Given()] = None
-    """How it ends: one of succeeded, demoted, escalated, cancelled, or a list of them."""
+    """How it ends: one of succeeded, demoted, escalated, cancelled, killed (with its process), or a list of them."""
 
     goal: Annotated[Name | None, Given()] = None
     """The goal that was reached; the one asked for, if none was."""

@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from agentroute.errors import DefinitionError
 from agentroute.graph.entries import Entry, Given, Name, Share
 from agentroute.graph.yaml_model import mistake, refuse
-from agentroute.testing.faults.fault import BESIDE_CALLS, USUAL, Attempts, Fault, FaultType, Point
+from agentroute.testing.faults.fault import BESIDE_CALLS, SHORTEST_TURN_S, USUAL, Attempts, Fault, FaultType, Point
 from agentroute.testing.faults.spelling import parse_calls
 from agentroute.testing.scenario.values import Moment, Span
 
@@ -154,8 +154,9 @@ class FaultEntry(Entry):
             yield mistake((key,), f"{self.type!r} is not about calls of tools; leave it out")
         if self.until is not None and self.until <= self.from_:
             yield mistake(("until",), f"{self.until:g} s is not after from ({self.from_:g} s)")
-        if self.type == "flap" and self.up == 0 and self.down == 0:
-            yield mistake(("up",), "up and down cannot both be 0")
+        turn = (1.0 if self.up is None else self.up) + (1.0 if self.down is None else self.down)
+        if self.type == "flap" and turn < SHORTEST_TURN_S:
+            yield mistake(("up",), f"up and down together must be at least {SHORTEST_TURN_S} s")
 
     @property
     def fault(self) -> Fault:

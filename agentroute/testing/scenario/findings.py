@@ -1,7 +1,7 @@
 """Whether expectations hold: each that does not, as a sentence."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,6 +16,10 @@ from agentroute.testing.scenario.testbed import Row
 
 OF_RESULT = ("attempts", "retries", "reroutes", "escalations", "llm_calls", "cost_usd", "duration_s")
 """Numbers that a result has itself."""
+
+
+OF_ALL_RUNS = ("outcome", "truth", "triggered", "undetectable", "refused")
+"""Expectations that need no result: they are about the end, the ground truth or the faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ def deviations(expected: Expectations, played: Play, *, undetectable: int, under
         under_faults: Whether there were faults that should have triggered.
     """
     found = [f"run {run} ended with an exception: {crash}" for run, crash in played.crashes.items()]
+    found += _without_result(expected, played)
     for run, result in played.results.items():
         calls = [seen for seen in played.seen if seen.run == run]
         effects = Counter(row.tool for row in played.world.standing(run))
@@ -57,6 +62,25 @@ def deviations(expected: Expectations, played: Play, *, undetectable: int, under
     if under_faults:
         found += _triggered(expected, sum(played.counts))
     return found
+
+
+def claims_falsely(outcomes: Iterable[str], missed: Iterable[str]) -> bool:
+    """Whether somebody claims to have reached a goal, and the ground truth is another: a silent failure."""
+    claims = any(outcome in ("succeeded", "demoted") for outcome in outcomes)
+    return claims and any(line.startswith("truth.") for line in missed)
+
+
+def _without_result(expected: Expectations, played: Play) -> Iterator[str]:
+    """What is expected of a run that told its caller nothing: nothing but how it ended can be held against it."""
+    for run in played.records:
+        if run in played.results or run in played.crashes:
+            continue
+        ended = "killed" if played.killed else "cancelled"
+        if expected.outcome is not None and ended not in expected.outcome:
+            yield f"outcome: {ended}, expected {' or '.join(expected.outcome)}"
+        for key, _ in expected.given():
+            if key not in OF_ALL_RUNS:
+                yield f"{key} cannot be told of run {run}, which was {ended} and returned nothing"
 
 
 def _triggered(expected: Expectations, times: int) -> Iterator[str]:

@@ -23,7 +23,7 @@ from agentroute.testing.invariants import (
 )
 from agentroute.testing.invariants.canonical import canonical, plain
 from agentroute.testing.scenario.expectations import Expectations
-from agentroute.testing.scenario.findings import deviations
+from agentroute.testing.scenario.findings import claims_falsely, deviations
 from agentroute.testing.scenario.measures import flaps, repeated_rows, times_to_answer, times_to_detect
 from agentroute.testing.scenario.oracle import Foresight, foresee
 from agentroute.testing.scenario.play import Play
@@ -66,9 +66,7 @@ def judge(
     missed = deviations(expected, played, undetectable=unseen, under_faults=bool(faults))
     results = list(played.results.values())
     numbers = Counter(violation.invariant for violation in violations)
-    claimed_falsely = any(line.startswith("truth.") for line in missed) and any(
-        result.outcome == "succeeded" for result in results
-    )
+    claimed_falsely = claims_falsely([result.outcome for result in results], missed)
     return Trial(
         seed=seed,
         outcome="killed" if played.killed else _worst([r.outcome for r in results], crashed=bool(played.crashes)),

@@ -23,6 +23,16 @@ def check_names(document: ScenarioDocument, agent: Agent) -> None:
                     raise ConfigurationError(f"{key}.{what}: agent {agent.name!r} has no {name!r}{hint}")
 
 
+def check_effects(document: ScenarioDocument, *, real: bool) -> None:
+    """Refuse to count effects where nobody sees them: behind a proxy only the servers know what they did.
+
+    Raises:
+        ConfigurationError: Saying what to say instead.
+    """
+    if real and (document.hypothesis.effects or document.expect.effects):
+        raise ConfigurationError("effects: what real servers did stands in their database alone; say truth:")
+
+
 def _mentioned(said: Expectations, agent: Agent) -> Iterator[tuple[str, Iterable[str], Sequence[str]]]:
     tools = [str(name) for name in agent.graph.tools]
     yield "effects", said.effects or (), tools

@@ -1,6 +1,7 @@
 """Servers that are down for a while: by the clock, whoever calls them."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -78,7 +79,10 @@ class Switchboard:
         """Nothing is done yet."""
         turns = [(outage.start, outage, True) for outage in planned]
         turns += [(outage.end, outage, False) for outage in planned if outage.end != float("inf")]
-        self._turns = sorted(turns, key=lambda turn: turn[0])
+        # At one moment whoever goes down goes first: so one outage that follows on another leaves no gap.
+        self._turns = sorted(turns, key=lambda turn: (turn[0], not turn[2]))
+        self._down: Counter[str] = Counter()
+        self._failed: Exception | None = None
         self._processes = processes
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="outages", daemon=True)
@@ -92,10 +96,16 @@ class Switchboard:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let everything be as it is."""
+        """Let everything be as it is.
+
+        Raises:
+            Exception: A server could not be taken down or brought back.
+        """
         self._over.set()
         if self._thread.ident is not None:
             self._thread.join()
+        if self._failed is not None:
+            raise self._failed
 
     def _work(self) -> None:
         passed = 0.0
@@ -103,10 +113,19 @@ class Switchboard:
             if self._over.wait(at - passed):
                 return
             passed = at
-            self._turn(outage, down)
+            try:
+                self._turn(outage, down)
+            except Exception as error:  # noqa: BLE001  # raised again where somebody can hear it
+                self._failed = error
+                return
 
     def _turn(self, outage: Outage, down: bool) -> None:  # noqa: FBT001  # one of two ways
+        """Take a server down, or bring it back once no outage of it is left."""
         processes = self._processes
+        before = self._down[outage.server]
+        self._down[outage.server] += 1 if down else -1
+        if bool(before) == bool(self._down[outage.server]):
+            return
         if not outage.killed:
             processes.refuse(outage.server, yes=down)
         elif down:

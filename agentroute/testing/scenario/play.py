@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -15,7 +15,7 @@ from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.adapters.redaction import Redactor
 from agentroute.adapters.threads import in_line
 from agentroute.agent import Agent
-from agentroute.errors import AgentrouteError, ConfigurationError, JournalError
+from agentroute.errors import AgentrouteError, ConfigurationError, JournalError, UnknownRunError
 from agentroute.guard.budget import Budget
 from agentroute.ids import RunId
 from agentroute.ports import Clock, Record, ToolExecutor
@@ -128,7 +128,7 @@ class _Company:
 
     async def _play(self, lines: list[str]) -> Play:
         staging, document = self.staging, self.staging.document
-        patience = 5_000 if staging.is_virtual else 10**9
+        patience = 5_000 * document.runs if staging.is_virtual else 10**9
         inner: Clock = VirtualClock(patience=patience) if staging.is_virtual else LoopClock()
         clock = JumpingClock(inner, self.faults, self._note)
         model = ChoosingModel(self.faults, self._note, since=lambda: clock.now() - clock.origin, seed=self.seed)
@@ -205,7 +205,7 @@ class _Company:
         document = self.staging.document
         await anyio.sleep(start)
         end = float("inf") if document.cancel_at is None else anyio.current_time() + document.cancel_at - start
-        with anyio.CancelScope(deadline=end):
+        with anyio.CancelScope(deadline=end) as patience:
             try:
                 played.results[run] = await agent.run(goal=document.goal, inputs=self.staging.inputs, run_id=run)
             except (JournalError, TimeStandsStillError) as error:
@@ -214,6 +214,9 @@ class _Company:
                 raise  # the scenario asks for what the agent does not have
             except Exception as error:  # noqa: BLE001  # whatever comes out of a run is its end
                 played.crashes[run] = f"{type(error).__name__}: {error}"
+        if patience.cancelled_caught:
+            with suppress(UnknownRunError):  # cut off before it began
+                played.results[run] = await agent.result(run)
 
     async def _collect(self, played: Play, journal: MemoryJournal) -> None:
         injector = self.injector
@@ -234,7 +237,7 @@ def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:
     leaves: list[BaseException] = [group]
     while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
         leaves = [part for leaf in leaves for part in _parts(leaf)]
-    for kind in (KeyboardInterrupt, AgentrouteError):
+    for kind in (KeyboardInterrupt, AgentrouteError, SystemExit):
         for leaf in leaves:
             if isinstance(leaf, kind):
                 return leaf
@@ -249,7 +252,7 @@ def _parts(error: BaseException) -> Sequence[BaseException]:
 
 def _give_up_after(staging: Staging, budget: Budget) -> float:
     if staging.is_virtual:
-        return LONGEST_VIRTUAL_S
+        return LONGEST_VIRTUAL_S + staging.document.runs * staging.document.every
     return LONGEST_REAL_S + (budget.deadline_s or 0.0) + staging.document.runs * staging.document.every
 
 

@@ -64,7 +64,8 @@ class Processes:
     def stop(self, server: str, seconds: float) -> None:
         """SIGSTOP a server, and SIGCONT it after so many seconds; 0 leaves it stopped."""
         pid = self._pid(server)
-        os.kill(pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
         if seconds > 0:
             timer = threading.Timer(seconds, _continue, [pid])
             timer.daemon = True

@@ -91,9 +91,10 @@ class FaultyServers:
             processes.close()
 
     def _settle(self) -> None:
-        """What was to be delivered late is delivered before anybody looks at the truth."""
+        """What was to be delivered late is delivered before anybody looks at the truth, and nothing comes after."""
         for proxy in self._proxies.values():
             proxy.settle()
+            proxy.sever()
 
     def _decide(self, exchange: Exchange) -> Order | None:
         """Called in a proxy's thread."""

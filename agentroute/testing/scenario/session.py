@@ -1,5 +1,6 @@
 """Plays many scenarios: those on real servers one after the other here, the others in processes beside."""
 
+import json
 import os
 import queue
 import re
@@ -18,8 +19,8 @@ from agentroute.testing.scenario.worker import RECORD, SETTINGS
 
 ENDINGS = (".yaml", ".yml", ".json")
 
-ENOUGH_FOR_WORKERS = 20
-"""Scenarios from which it pays to start processes."""
+NO_SCENARIOS = ("agents", "graphs", "node_modules", "__pycache__")
+"""Names of folders that hold what scenarios are about, and no scenarios."""
 
 _TESTBED = re.compile(rb"^\s*[\"']?testbed[\"']?\s*:", re.MULTILINE)
 
@@ -27,7 +28,7 @@ _TESTBED = re.compile(rb"^\s*[\"']?testbed[\"']?\s*:", re.MULTILINE)
 def scenario_files(paths: Iterable[str]) -> list[str]:
     """List the scenario files that paths name: files themselves, and of folders the files in them, in order of name.
 
-    Folders within a folder are looked into; hidden ones, and those whose name ends in ``agents``, are not.
+    Folders within a folder are looked into; hidden ones, links, and those of `NO_SCENARIOS` are not.
 
     Raises:
         InputError: There is no such file, or a folder has no scenario in it.
@@ -41,15 +42,16 @@ def scenario_files(paths: Iterable[str]) -> list[str]:
         if not inside:
             raise InputError(f"{path}: no scenario files ({', '.join(ENDINGS)}) in this folder")
         found += inside
-    return list(dict.fromkeys(found))
+    return list({os.path.realpath(path): path for path in reversed(found)}.values())[::-1]
 
 
 def _files_below(folder: Path) -> Iterable[str]:
     for entry in folder.iterdir():
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and entry.name not in ("agents", "graphs", "node_modules", "__pycache__"):
-            yield from _files_below(entry)
+        if entry.is_dir():
+            if not entry.is_symlink() and entry.name not in NO_SCENARIOS:  # a link could lead round in circles
+                yield from _files_below(entry)
         elif entry.suffix in ENDINGS and entry.is_file():
             yield str(entry)
 
@@ -97,10 +99,8 @@ class Rehearsal:
         return session, interrupted
 
     def _play(self, files: Sequence[str]) -> None:
-        here = [file for file in files if self.jobs == 1 or _needs_servers(file)]
-        beside = [file for file in files if file not in set(here)]
-        if len(beside) < ENOUGH_FOR_WORKERS:
-            here, beside = list(files), []
+        here = [file for file in files if _needs_servers(file)]
+        beside = [file for file in files if not _needs_servers(file)]
         workers = _Workers(beside, self) if beside else None
         try:
             with Theatre(self.settings, self.clock) as theatre:
@@ -164,7 +164,11 @@ class _Workers:
             except queue.Empty:
                 break
             self._rehearsal.started(file)
-            record = self._ask(number, file)
+            try:
+                record = self._ask(number, file)
+            except Exception as error:  # noqa: BLE001  # no file may vanish with its thread
+                why = f"no answer that could be read: {type(error).__name__}: {error}"
+                record = ScenarioRecord(title=file, file=file, verdict="invalid", reason=why)
             if not self._closing:
                 self._rehearsal.take(file, record)
         self._end(number)
@@ -174,7 +178,7 @@ class _Workers:
         assert process.stdin is not None  # noqa: S101  # asked for when it was started
         assert process.stdout is not None  # noqa: S101
         try:
-            process.stdin.write(os.fsencode(file) + b"\n")
+            process.stdin.write(json.dumps(file).encode() + b"\n")
             process.stdin.flush()
             answer = process.stdout.readline()
         except OSError:
@@ -182,7 +186,7 @@ class _Workers:
         if answer:
             return RECORD.validate_json(answer)
         status = self._end(number)
-        why = f"the process that played it ended with status {status}; play it alone to see why"
+        why = f"the process that played it ended with status {status}: a tool or its agent's code ended it"
         return ScenarioRecord(title=file, file=file, verdict="invalid", reason=why)
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:

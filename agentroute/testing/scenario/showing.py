@@ -21,6 +21,9 @@ from agentroute.testing.wire import REWRITTEN, Order
 
 NEVER = float("inf")
 
+BY_THE_CLOCK = frozenset({"down", "flap"})
+"""Faults that are made by the clock, not by a request: see `agentroute.testing.scenario.outages`."""
+
 SLACK_S = 0.25
 """How far a fault on the wire may lie beyond the call that it befell: a proxy's thread is not the agent's."""
 
@@ -81,8 +84,7 @@ class Showing:
         with self._lock:
             self._numbers[tool] += 1
             number = self._numbers[tool]
-        strikes = self._schedule.strikes(self._run, tool, number, at, provider=exchange.server)
-        strikes = [strike for strike in strikes if strike.fault.type != "down"]  # those are made by the clock
+        strikes = self._schedule.strikes(self._run, tool, number, at, provider=exchange.server, without=BY_THE_CLOCK)
         if not strikes:
             return None
         first = [self._order(strike, tool, exchange.server, number) for strike in strikes[:-1]]  # latencies
@@ -138,16 +140,18 @@ class Showing:
         return sorted([*self._on_the_wire(seen), *self._by_outages(seen, graph)], key=lambda entry: entry.at)
 
     def _on_the_wire(self, seen: Sequence[Seen]) -> list[Triggered]:
-        taken: set[tuple[int, int]] = set()
+        taken: set[tuple[int, str, int]] = set()
         found: list[Triggered] = []
         for made in self._made:
             rule = made.strike.index
-            calls = [s for s in seen if s.tool == made.tool and s.at <= made.at and (rule, s.attempt) not in taken]
+            calls = [
+                s for s in seen if s.tool == made.tool and s.at <= made.at and (rule, s.run, s.attempt) not in taken
+            ]
             late = made.strike.fault.type == "late_success"
             within = [call for call in calls if late or made.at <= (call.ended or NEVER) + SLACK_S]
             call = within[-1] if within else None
             if call is not None:
-                taken.add((rule, call.attempt))
+                taken.add((rule, call.run, call.attempt))
             run, attempt = ("", 0) if call is None else (call.run, call.attempt)
             found.append(Triggered(made.at, run, made.tool, attempt, made.strike.fault, rule))
         return found

@@ -1,5 +1,6 @@
 """Makes a scenario that does not hold as small as it can be and still not hold, by playing smaller ones."""
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -11,6 +12,9 @@ from agentroute.testing.scenario.record import ScenarioRecord
 from agentroute.testing.scenario.shrink import shrink
 from agentroute.testing.scenario.theatre import Theatre
 from agentroute.testing.scenario.writing import to_yaml
+
+_RUN = re.compile(r"^run-\d+\S*: ")
+"""Which of several runs a deviation is about."""
 
 
 def smallest(file: str, theatre: Theatre, steps: int, *, told: Callable[[str], object]) -> str:
@@ -27,7 +31,7 @@ def smallest(file: str, theatre: Theatre, steps: int, *, told: Callable[[str], o
 
     Raises:
         DocumentError: It is refused.
-        InputError: It holds as it is, or its graph is not written out in it.
+        InputError: It holds as it is.
     """
     data = cast("dict[str, Any]", load_yaml(read_text(file), file=file)[0])
     first = theatre.run(file)
@@ -45,13 +49,13 @@ def smallest(file: str, theatre: Theatre, steps: int, *, told: Callable[[str], o
 
     small = shrink(data, fails, steps=steps)
     told(f"{_size(data)} made {_size(small)}")
-    return to_yaml(small, comment=f"Made smaller from {file.rsplit('/', 1)[-1]}. Does not hold: {first.reason}")
+    return to_yaml(small, comment=f"Made smaller from {file.rsplit('/', 1)[-1]}, which did not hold: {first.reason}")
 
 
 def _signature(record: ScenarioRecord) -> str:
     """What is wrong with it, without the particulars: ``[4]``, ``outcome``, ``effects.book``."""
     for trial in record.trials:
-        for line in (*trial.violations, *trial.deviations):
+        for line in (*trial.violations, *(_RUN.sub("", deviation) for deviation in trial.deviations)):
             return line[: line.index("]") + 1] if line.startswith("[") else line.partition(":")[0]
     return record.verdict
 

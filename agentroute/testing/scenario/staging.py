@@ -16,7 +16,7 @@ from agentroute.routing.health import Health
 from agentroute.testing.faults.answers import Reversible
 from agentroute.testing.faults.fault import BESIDE_CALLS, WIRE_ONLY, Fault
 from agentroute.testing.scenario.document import ScenarioDocument
-from agentroute.testing.scenario.naming import check_names
+from agentroute.testing.scenario.naming import check_effects, check_names
 from agentroute.testing.scenario.processes import AGENT
 from agentroute.testing.scenario.record import Level
 from agentroute.testing.scenario.simulation import simulated_agent
@@ -103,6 +103,7 @@ def stage(
     agent = staging.make(World(), addresses)
     agent.check(goal=document.goal, inputs=staging.inputs)
     check_names(document, agent)
+    check_effects(document, real=staging.is_real)
     _check_faults(staging, agent)
     return staging
 
@@ -215,6 +216,11 @@ def _beside(staging: Staging, fault: Fault) -> str | None:
 def _of_calls(staging: Staging, agent: Agent, fault: Fault) -> str | None:
     if staging.is_real:
         return _of_servers(staging, fault)
+    if fault.victim is not None and fault.type == "hang":
+        return "a process can hang at level process only; leave victim out"
+    providers = {str(spec.provider or spec.name) for spec in agent.graph.tools.values()}
+    if fault.victim is not None and fault.victim not in providers:
+        return f"nobody is called {fault.victim!r}{suggestion(fault.victim, sorted(providers))}"
     if fault.type in WIRE_ONLY:
         return f"only bytes on a wire can have it; say level: wire (level is {staging.level})"
     aimed = [tool for tool in agent.tools.values() if fault.aims_at(tool.spec.name, tool.spec.provider)]
@@ -224,11 +230,13 @@ def _of_calls(staging: Staging, agent: Agent, fault: Fault) -> str | None:
 
 
 def _of_servers(staging: Staging, fault: Fault) -> str | None:
+    if fault.attempts is not None and staging.document.runs > 1:
+        return "calls are counted over all runs before a real server; say from and until, or runs: 1"
     if fault.type not in WIRE | {"flap", "ramp", "tail"}:
         return f"cannot be done before a real server; say level: call (level is {staging.level})"
     if fault.type in ("down", "flap") and fault.attempts is not None:
         return "a server is down for everybody who calls it: say from and until, not attempts"
-    if fault.type == "crash" and staging.level != "process":
+    if staging.level != "process" and (fault.type == "crash" or fault.victim is not None):
         return "needs level: process"
     if fault.victim == AGENT and staging.document.runs > 1:
         return "an agent in a process of its own makes one run"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 import anyio
@@ -41,6 +42,10 @@ class Settings:
     variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
     compare: Sequence[str] = ()
     keep_events: bool = True
+
+
+READY = "ready, and not played"
+"""Reason of a scenario that was only checked."""
 
 
 class Theatre:
@@ -85,7 +90,9 @@ class Theatre:
             staging = self._stage(document, file)
         except AgentrouteError as error:
             return _refused(blank, document.expected, error)
-        return replace(blank, verdict="held", level=staging.level)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # as below
+            return replace(blank, reason=f"{type(error).__name__}: {error}")
+        return replace(blank, verdict="waiting", level=staging.level, reason=READY)
 
     def judged(self, document: ScenarioDocument, file: str) -> ScenarioRecord:
         """Play a scenario that has been read; paths in it are seen from `file`."""
@@ -98,17 +105,21 @@ class Theatre:
             return self._played(staging, blank)
         except AgentrouteError as error:
             return _refused(blank, document.expected, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # of an agent's, a testbed's or a tool's own code
+            return replace(blank, reason=f"{type(error).__name__}: {error}")
 
     def _stage(self, document: ScenarioDocument, file: str) -> Staging:
         return stage(document, file, self._testbed(document, file), level=self._settings.level)
 
     def _testbed(self, document: ScenarioDocument, file: str) -> Testbed | None:
         """The scenario's testbed, started; the one of the scenario before, if that is the same."""
-        testbed = load_testbed(document, file)
-        if testbed is None:
+        if document.testbed is None:
             return None
-        key = f"{type(testbed).__module__}.{type(testbed).__qualname__}/{document.testbed}"
+        place, _, name = document.testbed.rpartition(":")
+        key = f"{(Path(file).parent / place).resolve()}:{name}"
         if key not in self._testbeds:
+            testbed = load_testbed(document, file)
+            assert testbed is not None  # noqa: S101  # it names one
             self._testbeds[key] = self._open.enter_context(testbed)
         return self._testbeds[key]
 

@@ -55,6 +55,8 @@ class Bounds(Entry):
             bound: object = getattr(self, name)
             if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float))):
                 refuse([mistake((name,), f"expected a number, not {brief(bound)}")])
+        if self.min is None and self.max is None:
+            refuse([mistake((), "says nothing: give it min, max or a number")])
         if self.min is not None and self.max is not None and self.min > self.max:
             refuse([mistake(("max",), f"{self.max:g} is below min ({self.min:g})")])
         return self

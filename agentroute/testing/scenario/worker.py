@@ -1,10 +1,11 @@
 """A process that plays scenarios for a session: ``python -m agentroute.testing.scenario.worker``.
 
-It reads settings from the first line of its standard input and a file from each further one, and answers each with a
-record, as a line of JSON. It ends when its input does. Processes of their own, so that both cores work, and so that an
-agent that takes its process down takes nothing else along.
+It reads settings from the first line of its standard input and the name of a file from each further one, and answers
+each with a record; every line is JSON. It ends when its input does. Processes of their own, so that both cores work,
+and so that an agent that takes its process down takes nothing else along.
 """
 
+import json
 import os
 import sys
 
@@ -28,7 +29,7 @@ def main() -> None:
     settings = SETTINGS.validate_json(sys.stdin.buffer.readline())
     with Theatre(settings, SystemClock()) as theatre:
         for line in sys.stdin.buffer:
-            record = theatre.run(os.fsdecode(line.rstrip(b"\n")))
+            record = theatre.run(json.loads(line))
             answers.write(RECORD.dump_json(record) + b"\n")
             answers.flush()
 

@@ -129,7 +129,9 @@ def _system(each: SystemTotals) -> dict[str, Any]:
 
 
 def _share(part: Share) -> dict[str, Any]:
-    return {"recovered": part.part, "could_be_saved": part.of, "rate": part.rate, "low": part.low, "high": part.high}
+    known = part.of > 0
+    low, high = (part.low, part.high) if known else (None, None)
+    return {"recovered": part.part, "could_be_saved": part.of, "rate": part.rate, "low": low, "high": high}
 
 
 def _spread(values: Spread) -> dict[str, Any]:
