@@ -312,7 +312,7 @@ different, leaves, odd = map(agent_of, (different, leaves, odd))
 
 
 @pytest.mark.parametrize(
-    ("name", "verdict"), [("different", "held"), ("leaves", "invalid"), ("odd", "baseline_not_met")]
+    ("name", "verdict"), [("different", "held"), ("leaves", "baseline_not_met"), ("odd", "baseline_not_met")]
 )
 def test_odd_tools_get_a_verdict_and_take_nothing_down(folder: Path, name: str, verdict: str) -> None:
     (folder / "breaks.py").write_text(BREAKS, encoding="utf-8")

@@ -25,6 +25,7 @@ from agentroute.testing.invariants.canonical import canonical, plain
 from agentroute.testing.scenario.expectations import Expectations
 from agentroute.testing.scenario.findings import claims_falsely, deviations
 from agentroute.testing.scenario.measures import flaps, repeated_rows, times_to_answer, times_to_detect
+from agentroute.testing.scenario.open_ways import ways_are_taken
 from agentroute.testing.scenario.oracle import Foresight, foresee
 from agentroute.testing.scenario.play import Play
 from agentroute.testing.scenario.record import FaultCount, OracleView, Trial
@@ -61,7 +62,7 @@ def judge(
     violations += [] if staging.is_real else check_breakers(cases, played.seen)
     if played.killed:  # it had no time to end
         violations = [v for v in violations if not (v.invariant == 5 and v.what.startswith("0 terminal events"))]
-    violations += _orders_kept_out(played)
+    violations += [*_orders_kept_out(played), *ways_are_taken(staging, played, faults)]
     unseen = sum(len(undetectable(case)) for case in cases) + _doubled(played)
     missed = deviations(expected, played, undetectable=unseen, under_faults=bool(faults))
     results = list(played.results.values())

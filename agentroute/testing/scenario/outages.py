@@ -107,6 +107,11 @@ class Switchboard:
         if self._failed is not None:
             raise self._failed
 
+    def wait(self) -> None:
+        """Wait until every turn has been taken."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
     def _work(self) -> None:
         passed = 0.0
         for at, outage, down in self._turns:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from agentroute.errors import InputError
 from agentroute.ports import Clock
+from agentroute.testing.scenario.lines import RECORD
 from agentroute.testing.scenario.record import OURS, ScenarioRecord, Session
 from agentroute.testing.scenario.theatre import Settings, Theatre
-from agentroute.testing.scenario.worker import RECORD, SETTINGS
+from agentroute.testing.scenario.worker import SETTINGS
 
 ENDINGS = (".yaml", ".yml", ".json")
 

@@ -16,6 +16,7 @@ from agentroute.testing.scenario.comparison import contend
 from agentroute.testing.scenario.document import ScenarioDocument, read_scenario
 from agentroute.testing.scenario.expectations import Expectations
 from agentroute.testing.scenario.judge import difference, judge
+from agentroute.testing.scenario.lines import readable
 from agentroute.testing.scenario.play import Play, play
 from agentroute.testing.scenario.record import Level, ScenarioRecord, Trial, Verdict
 from agentroute.testing.scenario.servers import FaultyServers
@@ -75,7 +76,7 @@ class Theatre:
             document = read_scenario(file, self._settings.variables)
         except AgentrouteError as error:
             return ScenarioRecord(title=file, file=file, verdict="invalid", reason=str(error))
-        return replace(self.judged(document, file), took_s=self._clock.now() - began)
+        return readable(replace(self.judged(document, file), took_s=self._clock.now() - began))
 
     def check(self, file: str) -> ScenarioRecord:
         """Read a scenario, and put everything in its place, without playing it."""

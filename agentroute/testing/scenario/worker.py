@@ -14,10 +14,9 @@ from pydantic import TypeAdapter
 from agentroute.adapters.clock import SystemClock
 from agentroute.adapters.logs import configure
 from agentroute.adapters.redaction import Redactor
-from agentroute.testing.scenario.record import ScenarioRecord
+from agentroute.testing.scenario.lines import RECORD
 from agentroute.testing.scenario.theatre import Settings, Theatre
 
-RECORD = TypeAdapter(ScenarioRecord)
 SETTINGS = TypeAdapter(Settings)
 
 
