@@ -144,7 +144,8 @@ def show(session: Session, *, as_json: bool, all_rows: bool, dry_run: bool) -> N
     if dry_run:
         for record in session.scenarios:
             words = "ready" if record.reason == READY else f"{record.verdict}: {record.reason}"
-            console.print(Text(printable(f"{record.level:8} {record.title}: {words}")), soft_wrap=True)
+            for line in f"{record.level:8} {record.title}: {words}".splitlines():
+                console.print(Text(printable(line)), soft_wrap=True)
         return
     console.print(session_table(session, all_rows=all_rows))
     if len(session.systems) > 1:

@@ -49,12 +49,14 @@ class World:
         answers: Every value a tool really gave, by run and artifact.
         paid: Nano-dollars that providers really charged, by run.
         called: Calls that reached a provider, by run and tool.
+        unclear: Calls that changed something or did not, as they raised or were cut off: run, tool and key of each.
     """
 
     rows: list[Row] = field(default_factory=list[Row])
     answers: dict[tuple[str, str], list[Any]] = field(default_factory=dict[tuple[str, str], list[Any]])
     paid: Counter[str] = field(default_factory=Counter[str])
     called: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    unclear: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
 
     def standing(self, run: str | None = None, tool: str | None = None) -> list[Row]:
         """Effects that have not been undone, of a run and a tool or of all."""

@@ -449,3 +449,67 @@ def test_help_shows_examples(folder: Path, command: list[str]) -> None:
 def test_the_schema_of_scenario_files_is_printed(folder: Path) -> None:
     done = subprocess.run([PROGRAM, "schema", "scenario"], capture_output=True, text=True, check=True, cwd=folder)
     assert json.loads(done.stdout)["title"] == "agentroute scenario file"
+
+
+TRUTHFUL = """
+from typing import Annotated
+import anyio
+from pydantic import BaseModel
+from agentroute import Agent, Artifact, Goal, current, tool
+
+Order = Annotated[str, Artifact("order")]
+ROWS = []
+
+class Refund(BaseModel):
+    reference: str
+
+async def blind(order: Order) -> Refund | None:
+    return None
+
+async def seeing(order: Order) -> Refund | None:
+    return next((Refund(reference=row["ref"]) for row in ROWS if row["run"] == current().run_id), None)
+
+def pay(verify):
+    @tool(name="pay", effect="once", usd=0.1, timeout_s=1, verify=verify)
+    async def pay(order: Order) -> Refund:
+        ROWS.append({"run": current().run_id, "ref": order})
+        await anyio.sleep(0.5)
+        return Refund(reference=order)
+    return pay
+
+def agent_of(verify):
+    return Agent(name="bank", tools=[pay(verify)], goals=[Goal("paid", requires=[Refund])])
+
+trusting, careful = agent_of(blind), agent_of(seeing)
+
+def rows(runs):
+    return {"payments": [row for row in ROWS if row["run"] in runs]}
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("trusting", 1), ("careful", 0)])
+def test_an_agents_own_database_is_believed_before_anybody_else(folder: Path, name: str, status: int) -> None:
+    (folder / "bank.py").write_text(TRUTHFUL, encoding="utf-8")
+    text = f"""
+version: "1"
+title: done, and told too late
+agent: bank.py:{name}
+truth: bank.py:rows
+inputs: {{order: "1"}}
+steady-state-hypothesis: {{outcome: succeeded, truth: {{payments: [{{ref: "1"}}]}}}}
+method: [{{type: latency, target: pay, latency: 5s, attempts: 1}}]
+"""
+    (folder / "late.yaml").write_text(text, encoding="utf-8")
+    done, told = as_json(folder, "late.yaml")
+    assert done == status, told["scenarios"][0]["reason"]
+    assert ("truth.payments: a row that was not expected" in told["scenarios"][0]["reason"]) == bool(status)
+
+
+def test_what_a_tool_did_before_it_raised_is_unclear_until_its_verifier_says(folder: Path) -> None:
+    code = TRUTHFUL.replace("await anyio.sleep(0.5)", "raise TimeoutError").replace("seeing, None)", "seeing)")
+    (folder / "bank.py").write_text(code, encoding="utf-8")
+    text = 'version: "1"\ntitle: t\nagent: bank.py:{}\ninputs: {{order: "1"}}\nexpect: {{effects: {{pay: {}}}}}\n'
+    for name, effects, status in (("careful", "1", 0), ("careful", "0", 1), ("trusting", "{max: 9}", 0)):
+        (folder / "t.yaml").write_text(text.format(name, effects), encoding="utf-8")
+        done, told = as_json(folder, "t.yaml")
+        assert done == status, told["scenarios"][0]["reason"]

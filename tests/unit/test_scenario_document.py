@@ -82,7 +82,7 @@ def test_faults_that_make_no_sense_are_refused_at_their_place(line: str, why: st
     [
         ('version: "1"\ntitle: t\n', "needs an agent, or a testbed"),
         (HEAD + "level: wire\n", "x.yaml:4:8: level: wire needs a testbed"),
-        (HEAD + "expect: {truth: {rows: []}}\n", "rows of a database need a testbed"),
+        (HEAD + "expect: {truth: {rows: []}}\n", "rows need somebody who has them"),
         (HEAD + "expect: {rerotues: 1}\n", "did you mean 'reroutes'?"),
         (HEAD + "expect: {outcome: fine}\n", "must be one of succeeded, demoted, escalated, cancelled"),
         (HEAD + "expect: {retries: {min: 3, max: 1}}\n", "1 is below min (3)"),

@@ -97,6 +97,10 @@ class ScenarioDocument(Entry):
     testbed: Annotated[Name | None, Given()] = None
     """`path/to/file.py:name` of a function that makes the agent's servers (a `Testbed`), seen from this file."""
 
+    truth: Annotated[Name | None, Given()] = None
+    """`path/to/file.py:name` of a function that is given the ids of the runs and returns what really happened: rows (as
+    mappings) by table. For an agent without a testbed, whose tools keep a truth of their own."""
+
     level: Annotated[Level | None, Given()] = None
     """How real the faults are: virtual, call, wire or process. The highest that the target allows, if left out."""
 
@@ -150,8 +154,10 @@ class ScenarioDocument(Entry):
         if isinstance(self.agent, GraphDocument) and (real or self.level == "call"):
             yield mistake(("level",), "a graph written out here is simulated, in virtual time only")
         for key, said in (("steady-state-hypothesis", self.hypothesis), ("expect", self.expect)):
-            if said.truth is not None and self.testbed is None:
-                yield mistake((key, "truth"), "rows of a database need a testbed that has one")
+            if said.truth is not None and self.testbed is None and self.truth is None:
+                yield mistake((key, "truth"), "rows need somebody who has them: a testbed, or a function under truth:")
+        if self.truth is not None and (self.testbed is not None or isinstance(self.agent, GraphDocument)):
+            yield mistake(("truth",), "the testbed, or the simulation, knows the truth already")
         if self.hypothesis.triggered is not None:
             yield mistake(("steady-state-hypothesis", "triggered"), "nothing is triggered without faults")
 

@@ -6,8 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
 from agentroute.graph.entries import Entry, Given, Name
-from agentroute.run.events import Outcome
 from agentroute.testing.scenario.values import Number
+
+
+Ending = Literal["succeeded", "demoted", "escalated", "cancelled", "killed"]
+"""How a run ends: an outcome, or with its process."""
 
 
 def _several(value: object) -> object:
@@ -17,7 +20,7 @@ def _several(value: object) -> object:
 _OUTCOME_SCHEMA = {"enum": ["succeeded", "demoted", "escalated", "cancelled", "killed"]}
 
 Outcomes = Annotated[
-    tuple[Outcome | Literal["killed"], ...],
+    tuple[Ending, ...],
     BeforeValidator(_several),
     Strict(strict=False),
     WithJsonSchema({"anyOf": [_OUTCOME_SCHEMA, {"type": "array", "items": _OUTCOME_SCHEMA, "minItems": 1}]}),

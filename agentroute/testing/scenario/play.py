@@ -54,7 +54,7 @@ class Play:
         triggered: What the injectors did.
         counts: How often, by rule.
         world: The ground truth at the door of the tools.
-        truth: The ground truth of the testbed: rows by table.
+        truth: The ground truth of the testbed, or of the scenario's own function: rows by table.
         prompts: What a model was sent.
         outputs: What was logged.
         killed: The agent's process was killed, as a fault asked for.
@@ -230,6 +230,8 @@ class _Company:
         played.counts = [times.count(index) for index in range(len(self.faults))]
         if self.staging.testbed is not None:
             played.truth = self.staging.testbed.truth()
+        elif self.staging.truth is not None:
+            played.truth = self.staging.truth(list(played.records))
 
 
 def _foremost(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,9 +1,9 @@
 """Everything in its place before the first run: which agent, at which level, with what at hand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from agentroute.adapters.files import read_graph
 from agentroute.agent import Agent
@@ -20,12 +20,16 @@ from agentroute.testing.scenario.naming import check_effects, check_names
 from agentroute.testing.scenario.processes import AGENT
 from agentroute.testing.scenario.record import Level
 from agentroute.testing.scenario.simulation import simulated_agent
-from agentroute.testing.scenario.testbed import Testbed
+from agentroute.testing.scenario.testbed import Row, Testbed
 from agentroute.testing.wire import WIRE
 from agentroute.testing.world import World
 
 MADE_UP = "given"
 """Value of an input of a simulated agent that a scenario leaves out."""
+
+
+Truth: TypeAlias = Callable[[Sequence[str]], Mapping[str, Sequence[Row]]]
+"""Given the ids of runs, returns what really happened: rows by table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Staging:
         simulated: Whether its tools are simulated, so that the world is the ground truth.
         inputs: Artifacts at hand.
         testbed: Its servers.
+        truth: Who knows what really happened, of an agent without servers.
     """
 
     document: ScenarioDocument
@@ -50,6 +55,7 @@ class Staging:
     simulated: bool
     inputs: Mapping[str, Any]
     testbed: Testbed | None = None
+    truth: Truth | None = None
 
     @property
     def is_virtual(self) -> bool:
@@ -101,7 +107,6 @@ def stage(
     if addresses is None:
         addresses = {} if staging.testbed is None else staging.testbed.addresses
     agent = staging.make(World(), addresses)
-    agent.check(goal=document.goal, inputs=staging.inputs)
     check_names(document, agent)
     check_effects(document, real=staging.is_real)
     _check_faults(staging, agent)
@@ -150,9 +155,9 @@ def _without_servers(document: ScenarioDocument, file: str, level: Level | None)
     def make(_: World, __: Mapping[str, tuple[str, int]]) -> Agent:
         return load_agent(target, base=base)  # anew, where it names a function
 
-    return Staging(
-        document, file, level or ("call" if real else "virtual"), make, simulated=False, inputs=document.inputs
-    )
+    truth: Truth | None = None if document.truth is None else load_object(document.truth, base=base)
+    chosen: Level = level or ("call" if real else "virtual")
+    return Staging(document, file, chosen, make, simulated=False, inputs=document.inputs, truth=truth)
 
 
 def _graph(document: ScenarioDocument, file: str) -> GraphDocument | None:

@@ -22,6 +22,7 @@ from agentroute.testing.scenario.record import Level, ScenarioRecord, Trial, Ver
 from agentroute.testing.scenario.servers import FaultyServers
 from agentroute.testing.scenario.staging import Staging, load_testbed, stage
 from agentroute.testing.scenario.testbed import Testbed
+from agentroute.testing.world import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,11 @@ class Theatre:
             return replace(blank, reason=f"{type(error).__name__}: {error}")
 
     def _stage(self, document: ScenarioDocument, file: str) -> Staging:
-        return stage(document, file, self._testbed(document, file), level=self._settings.level)
+        testbed = self._testbed(document, file)
+        staging = stage(document, file, testbed, level=self._settings.level)
+        agent = staging.make(World(), {} if testbed is None else testbed.addresses)
+        agent.check(goal=document.goal, inputs=staging.inputs)
+        return staging
 
     def _testbed(self, document: ScenarioDocument, file: str) -> Testbed | None:
         """The scenario's testbed, started; the one of the scenario before, if that is the same."""

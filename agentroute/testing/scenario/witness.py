@@ -4,6 +4,7 @@ from typing import Any
 
 from agentroute.attempt import current
 from agentroute.graph.toolgraph import ToolGraph
+from agentroute.guard.failures import classify
 from agentroute.ids import ArtifactId, ToolId, nanos
 from agentroute.ports import Tool, ToolExecutor, Values
 from agentroute.testing.world import World, digest
@@ -12,8 +13,9 @@ from agentroute.testing.world import World, digest
 class Witness:
     """Makes calls through another executor, behind the fault injector, and writes down what really happened.
 
-    A tool that changes something and returns has done it: ``once`` each time, ``idempotent`` once for a key. A
-    compensator that returns has undone the effect it was called about. What a tool did before it raised is not known.
+    A tool that changes something and returns has done it: ``once`` each time, ``idempotent`` once for its inputs. A
+    compensator that returns has undone the effect it was called about. What a tool did before it raised, or was cut
+    off, is unclear, until its verifier says. Only the user's own database knows better: see ``truth`` of a scenario.
     """
 
     def __init__(self, inner: ToolExecutor, graph: ToolGraph, world: World) -> None:
@@ -21,7 +23,7 @@ class Witness:
         self._inner = inner
         self._graph = graph
         self._world = world
-        self._verifiers = {tool.verify for tool in graph.tools.values() if tool.verify is not None}
+        self._verifies = {tool.verify: tool for tool in graph.tools.values() if tool.verify is not None}
         self._compensators = {tool.compensate for tool in graph.tools.values() if tool.compensate is not None}
 
     async def call(self, tool: Tool, inputs: Values) -> Values:
@@ -30,13 +32,36 @@ class Witness:
         What comes back is validated here, and handed on like that: validated twice, a default that is drawn anew would
         be two values.
         """
-        outputs = _as_recorded(tool, await self._inner.call(tool, inputs))
+        try:
+            outputs = _as_recorded(tool, await self._inner.call(tool, inputs))
+        except BaseException as error:
+            self._unclear(tool, error)
+            raise
         name = tool.spec.name
         if name in self._compensators:
             self._undone()
         else:
             self._done(tool, inputs, outputs)
+        if name in self._verifies:
+            self._found(self._verifies[name].name, inputs, outputs)
         return outputs
+
+    def _unclear(self, tool: Tool, error: BaseException) -> None:
+        """Note that a call may have done what it was for, unless its failure says that it did not."""
+        nothing_happened = classify(error).kind in ("transient", "rate_limited", "permanent")
+        if tool.spec.effect != "read" and not (isinstance(error, Exception) and nothing_happened):
+            attempt = current()
+            self._world.unclear.append((attempt.run_id, tool.spec.name, attempt.idempotency_key))
+
+    def _found(self, subject: ToolId, inputs: Values, outputs: Values) -> None:
+        """Take a verifier's word for an effect that was unclear: it happened with these outputs, or it did not."""
+        attempt = current()
+        case = (str(attempt.run_id), str(subject), attempt.original_key)
+        unclear = [each for each in self._world.unclear if each == case]
+        self._world.unclear = [each for each in self._world.unclear if each != case]
+        if unclear and outputs:
+            row = self._world.commit(subject, inputs, lambda _: outputs)
+            row.key = attempt.original_key
 
     def _done(self, tool: Tool, inputs: Values, outputs: Values) -> None:
         attempt, spec = current(), tool.spec
