@@ -19,7 +19,7 @@ from agentroute.adapters.clock import SystemClock
 from agentroute.adapters.logs import configure_structlog, printable
 from agentroute.adapters.telemetry.provider import default_store
 from agentroute.errors import InputError
-from agentroute.testing.scenario.generate import generate as draw
+from agentroute.testing.scenario.drawing.generate import generate as draw
 from agentroute.testing.scenario.record import Session
 from agentroute.testing.scenario.reports import (
     SessionProgress,
@@ -173,7 +173,7 @@ def shrink(file: str, steps: int) -> str:
     Raises:
         InputError: It holds as it is.
     """
-    from agentroute.testing.scenario.shrinking import smallest
+    from agentroute.testing.scenario.shrinking.smallest import smallest
 
     with _stdout_aside(), Theatre(Settings(keep_events=False), SystemClock()) as theatre:
         return smallest(file, theatre, steps, told=partial(click.echo, err=True))

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agentroute.adapters.clock import SystemClock
-from agentroute.testing.scenario.generate import generate
+from agentroute.testing.scenario.drawing.generate import generate
 from agentroute.testing.scenario.theatre import Settings, Theatre
 from tests.unit.test_planted_bugs import GALLERY, MUTANTS, violations
 

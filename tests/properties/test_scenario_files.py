@@ -11,7 +11,7 @@ from agentroute.errors import DocumentError
 from agentroute.graph.yaml_scalars import UNPRINTABLE
 from agentroute.graph.yaml_source import load_yaml
 from agentroute.testing.scenario.document import ScenarioDocument, parse_scenario
-from agentroute.testing.scenario.generate import GeneratedScenario, generate, mixes
+from agentroute.testing.scenario.drawing.generate import GeneratedScenario, generate, mixes
 from agentroute.testing.scenario.play import play
 from agentroute.testing.scenario.staging import stage
 from agentroute.testing.scenario.writing import WIDTH, to_yaml

@@ -15,13 +15,13 @@ from agentroute.graph.document import GraphDocument
 from agentroute.graph.tool import KOfN
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.testing.faults.fault import IN_CALLS
-from agentroute.testing.scenario.axes import AXES, Topology, goes_together
-from agentroute.testing.scenario.dice import Dice
 from agentroute.testing.scenario.document import ScenarioDocument, parse_scenario
-from agentroute.testing.scenario.draw_graph import MOST_TOOLS, draw_agent
-from agentroute.testing.scenario.forecast import forecast
-from agentroute.testing.scenario.generate import GeneratedScenario, generate, mixes
-from agentroute.testing.scenario.pairwise import Combination, completed, covering, pairs_of, possible_pairs
+from agentroute.testing.scenario.drawing.axes import AXES, Topology, goes_together
+from agentroute.testing.scenario.drawing.dice import Dice
+from agentroute.testing.scenario.drawing.draw_graph import MOST_TOOLS, draw_agent
+from agentroute.testing.scenario.drawing.forecast import forecast
+from agentroute.testing.scenario.drawing.generate import GeneratedScenario, generate, mixes
+from agentroute.testing.scenario.drawing.pairwise import Combination, completed, covering, pairs_of, possible_pairs
 from agentroute.testing.scenario.play import play
 from agentroute.testing.scenario.staging import stage
 
@@ -47,7 +47,7 @@ def test_another_seed_gives_other_scenarios(drawn: list[GeneratedScenario]) -> N
 
 DIGEST = """
 import hashlib
-from agentroute.testing.scenario.generate import generate
+from agentroute.testing.scenario.drawing.generate import generate
 print(hashlib.sha256("".join(one.file + one.text for one in generate(60, seed=11)).encode()).hexdigest())
 """
 

@@ -8,10 +8,10 @@ from agentroute.adapters.clock import SystemClock
 from agentroute.run.outlook import Outlook
 from agentroute.testing.faults import Fault, Schedule
 from agentroute.testing.scenario.document import ScenarioDocument
-from agentroute.testing.scenario.generate import generate
-from agentroute.testing.scenario.outages import Outage, Switchboard, outages
-from agentroute.testing.scenario.processes import Processes
+from agentroute.testing.scenario.drawing.generate import generate
 from agentroute.testing.scenario.record import ScenarioRecord
+from agentroute.testing.scenario.servers.outages import Outage, Switchboard, outages
+from agentroute.testing.scenario.servers.processes import Processes
 from agentroute.testing.scenario.theatre import Settings, Theatre
 
 

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from agentroute.errors import AgentrouteError, InputError
 from agentroute.testing.scenario.document import ScenarioDocument
-from agentroute.testing.scenario.generate import generate
+from agentroute.testing.scenario.drawing.generate import generate
 from agentroute.testing.scenario.play import play
-from agentroute.testing.scenario.shrink import canonical, shrink, size
-from agentroute.testing.scenario.shrink_moves import simpler
+from agentroute.testing.scenario.shrinking.moves import simpler
+from agentroute.testing.scenario.shrinking.shrink import canonical, shrink, size
 from agentroute.testing.scenario.staging import stage
 
 Data = dict[str, Any]

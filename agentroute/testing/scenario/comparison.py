@@ -11,7 +11,7 @@ from agentroute.testing.model_server import ModelServer
 from agentroute.testing.scenario.findings import claims_falsely, rows_missed
 from agentroute.testing.scenario.measures import repeated_rows
 from agentroute.testing.scenario.record import FaultCount, Trial
-from agentroute.testing.scenario.servers import FaultyServers
+from agentroute.testing.scenario.servers.faulty import FaultyServers
 from agentroute.testing.scenario.staging import Staging
 from agentroute.testing.scenario.testbed import Claim, Contender
 from agentroute.testing.world import World

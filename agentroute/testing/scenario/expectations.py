@@ -8,7 +8,6 @@ from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 from agentroute.graph.entries import Entry, Given, Name
 from agentroute.testing.scenario.values import Number
 
-
 Ending = Literal["succeeded", "demoted", "escalated", "cancelled", "killed"]
 """How a run ends: an outcome, or with its process."""
 

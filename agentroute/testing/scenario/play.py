@@ -23,7 +23,7 @@ from agentroute.run.result import RunResult
 from agentroute.testing.fakes import YieldingJournal
 from agentroute.testing.faults import Fault, FaultyCalls, Seen, Triggered
 from agentroute.testing.scenario.around import ChoosingModel, JumpingClock
-from agentroute.testing.scenario.servers import FaultyServers
+from agentroute.testing.scenario.servers.faulty import FaultyServers
 from agentroute.testing.scenario.staging import Staging
 from agentroute.testing.scenario.testbed import Row
 from agentroute.testing.scenario.witness import Witness
@@ -31,7 +31,7 @@ from agentroute.testing.virtual_time import TimeStandsStillError, VirtualClock, 
 from agentroute.testing.world import World
 
 if TYPE_CHECKING:
-    from agentroute.testing.scenario.showing import Showing
+    from agentroute.testing.scenario.servers.showing import Showing
 
 LONGEST_VIRTUAL_S = 100_000.0
 """Virtual seconds after which runs are given up."""

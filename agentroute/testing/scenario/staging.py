@@ -17,8 +17,8 @@ from agentroute.testing.faults.answers import Reversible
 from agentroute.testing.faults.fault import BESIDE_CALLS, WIRE_ONLY, Fault
 from agentroute.testing.scenario.document import ScenarioDocument
 from agentroute.testing.scenario.naming import check_effects, check_names
-from agentroute.testing.scenario.processes import AGENT
 from agentroute.testing.scenario.record import Level
+from agentroute.testing.scenario.servers.processes import AGENT
 from agentroute.testing.scenario.simulation import simulated_agent
 from agentroute.testing.scenario.testbed import Row, Testbed
 from agentroute.testing.wire import WIRE

@@ -5,30 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeAlias
 
 from agentroute.agent import Agent
+from agentroute.testing.wire.exchange import Address, Exchange
 
-Address: TypeAlias = tuple[str, int]
-"""Host and port on loopback."""
+__all__ = ["Address", "Claim", "Contender", "Exchange", "Row", "Testbed"]
 
 Row: TypeAlias = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A request that goes to a server of a testbed, as the proxy before it sees it.
-
-    Attributes:
-        server: Name of the server.
-        method: Such as ``POST``.
-        path: With its query.
-        headers: By name in lower case.
-        body: As it came.
-    """
-
-    server: str
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ import anyio
 from agentroute.errors import AgentrouteError
 from agentroute.ports import Clock
 from agentroute.testing.faults import Fault
-from agentroute.testing.scenario.apart import befalls_agent, play_apart
 from agentroute.testing.scenario.comparison import contend
 from agentroute.testing.scenario.document import ScenarioDocument, read_scenario
 from agentroute.testing.scenario.expectations import Expectations
@@ -19,7 +18,8 @@ from agentroute.testing.scenario.judge import difference, judge
 from agentroute.testing.scenario.lines import readable
 from agentroute.testing.scenario.play import Play, play
 from agentroute.testing.scenario.record import Level, ScenarioRecord, Trial, Verdict
-from agentroute.testing.scenario.servers import FaultyServers
+from agentroute.testing.scenario.servers.apart import befalls_agent, play_apart
+from agentroute.testing.scenario.servers.faulty import FaultyServers
 from agentroute.testing.scenario.staging import Staging, load_testbed, stage
 from agentroute.testing.scenario.testbed import Testbed
 from agentroute.testing.world import World

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from agentroute.testing.scenario.testbed import Address, Exchange
 from agentroute.testing.wire.actions import ACTIONS
 from agentroute.testing.wire.delays import wait_first
+from agentroute.testing.wire.exchange import Address, Exchange
 from agentroute.testing.wire.link import Link, LostError
 from agentroute.testing.wire.order import Order
 from agentroute.testing.wire.passage import After, GoneError, Passage, Postponed

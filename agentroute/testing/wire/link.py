@@ -7,7 +7,7 @@ from contextlib import suppress
 import anyio
 from anyio.lowlevel import checkpoint
 
-from agentroute.testing.scenario.testbed import Address
+from agentroute.testing.wire.exchange import Address
 
 PIECE = 65_536
 """Bytes that are read at a time."""

@@ -4,7 +4,7 @@ import socket
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from agentroute.testing.scenario.testbed import Address
+    from agentroute.testing.wire.exchange import Address
 
 LOOPBACK = "127.0.0.1"
 

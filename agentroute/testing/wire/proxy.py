@@ -8,8 +8,8 @@ from typing import Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from agentroute.testing.scenario.testbed import Address, Exchange
 from agentroute.testing.wire.conversation import Surroundings
+from agentroute.testing.wire.exchange import Address, Exchange
 from agentroute.testing.wire.listening import Listening
 from agentroute.testing.wire.order import Order
 from agentroute.testing.wire.port import Port

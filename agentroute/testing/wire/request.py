@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import h11
 
-from agentroute.testing.scenario.testbed import Exchange
+from agentroute.testing.wire.exchange import Exchange
 from agentroute.testing.wire.framing import Framing, request_framing
 from agentroute.testing.wire.link import Link, LostError
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from agentroute.graph.tool import Effect
-from agentroute.testing.scenario.axes import Topology
-from agentroute.testing.scenario.dice import Dice
-from agentroute.testing.scenario.sketch import START, AgentSketch, NeedSketch, ToolSketch
+from agentroute.testing.scenario.drawing.axes import Topology
+from agentroute.testing.scenario.drawing.dice import Dice
+from agentroute.testing.scenario.drawing.sketch import START, AgentSketch, NeedSketch, ToolSketch
 
 NAMES = ("quote", "stock", "route", "permit", "label", "parcel", "invoice", "receipt", "report", "slot", "ticket")
 """What artifacts are called."""

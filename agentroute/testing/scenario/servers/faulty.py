@@ -7,10 +7,10 @@ from typing import Self
 from agentroute.adapters.clock import LoopClock
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.testing.faults import Fault, Schedule
-from agentroute.testing.scenario.outages import Switchboard, outages, servers_of
-from agentroute.testing.scenario.processes import Processes
 from agentroute.testing.scenario.record import Level
-from agentroute.testing.scenario.showing import Showing
+from agentroute.testing.scenario.servers.outages import Switchboard, outages, servers_of
+from agentroute.testing.scenario.servers.processes import Processes
+from agentroute.testing.scenario.servers.showing import Showing
 from agentroute.testing.scenario.testbed import Address, Exchange, Testbed
 from agentroute.testing.wire import Order, Proxy
 

@@ -1,7 +1,7 @@
 """Random scenarios from a seed: graphs, faults and schedules that nobody would have thought of.
 
-The first ones cover every two values of what they differ in (`agentroute.testing.scenario.axes`), the others are
-drawn freely. Each needs nothing but its file: the graph is written out in it, and its tools are simulated.
+The first ones cover every two values of what they differ in (`axes`), the others are drawn freely. Each needs
+nothing but its file: the graph is written out in it, and its tools are simulated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ from functools import cached_property
 from typing import Any
 
 from agentroute.errors import InputError
-from agentroute.testing.scenario.axes import AXES, Mix, goes_together, mix_of
-from agentroute.testing.scenario.dice import Dice
-from agentroute.testing.scenario.draw_faults import draw_trouble
-from agentroute.testing.scenario.draw_graph import draw_agent
-from agentroute.testing.scenario.forecast import Expected, forecast
-from agentroute.testing.scenario.pairwise import completed, covering
-from agentroute.testing.scenario.scene import Trouble, aimed_at
-from agentroute.testing.scenario.sketch import AgentSketch
+from agentroute.testing.scenario.drawing.axes import AXES, Mix, goes_together, mix_of
+from agentroute.testing.scenario.drawing.dice import Dice
+from agentroute.testing.scenario.drawing.draw_faults import draw_trouble
+from agentroute.testing.scenario.drawing.draw_graph import draw_agent
+from agentroute.testing.scenario.drawing.forecast import Expected, forecast
+from agentroute.testing.scenario.drawing.pairwise import completed, covering
+from agentroute.testing.scenario.drawing.scene import Trouble, aimed_at
+from agentroute.testing.scenario.drawing.sketch import AgentSketch
 from agentroute.testing.scenario.writing import to_yaml
 
 OUTCOMES = ["succeeded", "demoted", "escalated"]

@@ -11,7 +11,7 @@ from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId
 from agentroute.routing.health import Health, HealthBoard
 from agentroute.run.plan import Planner
-from agentroute.testing.scenario.sketch import AgentSketch, ToolSketch
+from agentroute.testing.scenario.drawing.sketch import AgentSketch, ToolSketch
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from agentroute.testing.faults.fault import FaultType
-from agentroute.testing.scenario.axes import Duration, Timing
-from agentroute.testing.scenario.dice import Dice
+from agentroute.testing.scenario.drawing.axes import Duration, Timing
+from agentroute.testing.scenario.drawing.dice import Dice
 
 Words: TypeAlias = dict[str, Any]
 """Keys of a fault's entry."""

@@ -2,7 +2,7 @@
 
 Delta debugging (Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002) over the lists of a
 scenario, then one small move after the other until none is left that still fails: what comes out is 1-minimal over the
-moves of `agentroute.testing.scenario.shrink_moves`.
+moves of `agentroute.testing.scenario.shrinking.moves`.
 """
 
 import json
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from agentroute.errors import InputError
 from agentroute.testing.scenario.document import ScenarioDocument
-from agentroute.testing.scenario.shrink_moves import LISTS, Removal, simpler, with_variables_put_in
+from agentroute.testing.scenario.shrinking.moves import LISTS, Removal, simpler, with_variables_put_in
 
 Data: TypeAlias = dict[str, Any]
 

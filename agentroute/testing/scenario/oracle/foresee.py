@@ -25,8 +25,8 @@ from typing import TypeAlias
 from agentroute.graph.goal import GoalSpec
 from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.ids import ArtifactId, GoalId, dollars
-from agentroute.testing.scenario.oracle_calls import Foresight, UnforeseeableError
-from agentroute.testing.scenario.oracle_ways import Frontier, Way, Ways, meets
+from agentroute.testing.scenario.oracle.calls import Foresight, UnforeseeableError
+from agentroute.testing.scenario.oracle.ways import Frontier, Way, Ways, meets
 from agentroute.testing.scenario.record import OracleView
 
 __all__ = ["Foresight", "foresee"]

@@ -1,12 +1,12 @@
 """What comes with a fault: others of the same cause, others by chance, others in its wake."""
 
 from agentroute.testing.faults.fault import FaultType
-from agentroute.testing.scenario.axes import EFFECTS_ONLY, KINDS, LIES, VERIFIERS_ONLY
-from agentroute.testing.scenario.dice import Dice
-from agentroute.testing.scenario.fault_words import WINDOWS_S, Words, severity
-from agentroute.testing.scenario.forecast import Expected
-from agentroute.testing.scenario.scene import Scene
-from agentroute.testing.scenario.sketch import ToolSketch
+from agentroute.testing.scenario.drawing.axes import EFFECTS_ONLY, KINDS, LIES, VERIFIERS_ONLY
+from agentroute.testing.scenario.drawing.dice import Dice
+from agentroute.testing.scenario.drawing.fault_words import WINDOWS_S, Words, severity
+from agentroute.testing.scenario.drawing.forecast import Expected
+from agentroute.testing.scenario.drawing.scene import Scene
+from agentroute.testing.scenario.drawing.sketch import ToolSketch
 
 COMPANIONS: tuple[FaultType, ...] = tuple(kind for kind in KINDS if kind not in EFFECTS_ONLY | {"clock_jump"})
 """Faults that may come with another: those that need nothing in particular."""

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentroute.testing.faults.schedule import Schedule
-from agentroute.testing.scenario.axes import ANSWERS, EFFECTS_ONLY, VERIFIERS_ONLY, Mix
-from agentroute.testing.scenario.dice import Dice
-from agentroute.testing.scenario.draw_company import add_company, companion, some_time
+from agentroute.testing.scenario.drawing.axes import ANSWERS, EFFECTS_ONLY, VERIFIERS_ONLY, Mix
+from agentroute.testing.scenario.drawing.dice import Dice
+from agentroute.testing.scenario.drawing.draw_company import add_company, companion, some_time
+from agentroute.testing.scenario.drawing.fault_words import Words, severity, times
+from agentroute.testing.scenario.drawing.forecast import Expected
+from agentroute.testing.scenario.drawing.scene import Scene, Trouble
+from agentroute.testing.scenario.drawing.sketch import AgentSketch, ToolSketch
 from agentroute.testing.scenario.fault_entry import FaultEntry
-from agentroute.testing.scenario.fault_words import Words, severity, times
-from agentroute.testing.scenario.forecast import Expected
-from agentroute.testing.scenario.scene import Scene, Trouble
-from agentroute.testing.scenario.sketch import AgentSketch, ToolSketch
 
 MOST_SEEDS = 60
 """Seeds that are tried to have a fault happen that happens by chance."""

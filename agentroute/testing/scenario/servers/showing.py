@@ -13,16 +13,16 @@ from agentroute.graph.toolgraph import ToolGraph
 from agentroute.ids import ToolId
 from agentroute.testing.faults import Fault, Schedule, Seen, Strike, Triggered
 from agentroute.testing.faults.falsehoods import FALSEHOODS
-from agentroute.testing.scenario.outages import Outage
-from agentroute.testing.scenario.processes import AGENT, Processes
 from agentroute.testing.scenario.record import Level
+from agentroute.testing.scenario.servers.outages import Outage
+from agentroute.testing.scenario.servers.processes import AGENT, Processes
 from agentroute.testing.scenario.testbed import Exchange, Testbed
 from agentroute.testing.wire import REWRITTEN, Order
 
 NEVER = float("inf")
 
 BY_THE_CLOCK = frozenset({"down", "flap"})
-"""Faults that are made by the clock, not by a request: see `agentroute.testing.scenario.outages`."""
+"""Faults that are made by the clock, not by a request: see `agentroute.testing.scenario.servers.outages`."""
 
 SLACK_S = 0.25
 """How far a fault on the wire may lie beyond the call that it befell: a proxy's thread is not the agent's."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
 from agentroute.testing.faults.fault import BESIDE_CALLS, IN_CALLS, FaultType
-from agentroute.testing.scenario.pairwise import Axes, Combination
+from agentroute.testing.scenario.drawing.pairwise import Axes, Combination
 
 Timing: TypeAlias = Literal["start", "midway", "nth-call"]
 """When it begins: with the run, at a time within it, or at a call's number."""

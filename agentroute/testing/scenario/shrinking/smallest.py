@@ -9,7 +9,7 @@ from agentroute.errors import AgentrouteError, InputError
 from agentroute.graph.yaml_source import load_yaml
 from agentroute.testing.scenario.document import ScenarioDocument
 from agentroute.testing.scenario.record import ScenarioRecord
-from agentroute.testing.scenario.shrink import shrink
+from agentroute.testing.scenario.shrinking.shrink import shrink
 from agentroute.testing.scenario.theatre import Theatre
 from agentroute.testing.scenario.writing import to_yaml
 

@@ -1,4 +1,4 @@
-"""An agent in a process of its own, so that it can be killed: ``python -m agentroute.testing.scenario.actor``.
+"""An agent in a process of its own, so that it can be killed: ``python -m agentroute.testing.scenario.servers.actor``.
 
 Reads what to do from its standard input (one line of JSON) and writes what happens to its standard output, a line of
 JSON for each fact at the moment it is on record: what a SIGKILL leaves behind is what had been recorded by then.

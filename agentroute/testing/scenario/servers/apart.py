@@ -20,10 +20,10 @@ from agentroute.run.codec import decode
 from agentroute.run.events import AttemptSucceeded, Event, RunStarted, Verified
 from agentroute.run.result import RunResult
 from agentroute.testing.faults import Fault, Seen
-from agentroute.testing.scenario.actor import RUN
 from agentroute.testing.scenario.play import Play
-from agentroute.testing.scenario.processes import AGENT
-from agentroute.testing.scenario.servers import FaultyServers
+from agentroute.testing.scenario.servers.actor import RUN
+from agentroute.testing.scenario.servers.faulty import FaultyServers
+from agentroute.testing.scenario.servers.processes import AGENT
 from agentroute.testing.scenario.staging import Staging
 from agentroute.testing.world import World
 
@@ -52,7 +52,7 @@ async def play_apart(
     played = Play(agent, agent.budget, World())
     journal = MemoryJournal()
     orders = {"file": staging.file, "variables": dict(variables), "seed": seed}
-    command = [sys.executable, "-m", "agentroute.testing.scenario.actor"]
+    command = [sys.executable, "-m", "agentroute.testing.scenario.servers.actor"]
     with servers.playing(faults, agent.graph, seed) as showing:
         async with await anyio.open_process(command, stderr=None, start_new_session=True) as process:
             showing.processes.agent = process.pid

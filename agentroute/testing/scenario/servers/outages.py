@@ -8,8 +8,8 @@ from random import Random
 from typing import Self
 
 from agentroute.testing.faults import Fault
-from agentroute.testing.scenario.processes import Processes
 from agentroute.testing.scenario.record import Level
+from agentroute.testing.scenario.servers.processes import Processes
 
 MOST_TURNS = 1_000
 """Times that a ``flap`` goes down."""

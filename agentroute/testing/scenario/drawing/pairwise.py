@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TypeAlias
 
-from agentroute.testing.scenario.dice import Dice
+from agentroute.testing.scenario.drawing.dice import Dice
 
 Axes: TypeAlias = Mapping[str, Sequence[str]]
 """Values by axis."""

@@ -4,11 +4,11 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agentroute.testing.scenario.axes import Mix
-from agentroute.testing.scenario.dice import Dice
-from agentroute.testing.scenario.fault_words import Words
-from agentroute.testing.scenario.forecast import Expected
-from agentroute.testing.scenario.sketch import AgentSketch, ToolSketch
+from agentroute.testing.scenario.drawing.axes import Mix
+from agentroute.testing.scenario.drawing.dice import Dice
+from agentroute.testing.scenario.drawing.fault_words import Words
+from agentroute.testing.scenario.drawing.forecast import Expected
+from agentroute.testing.scenario.drawing.sketch import AgentSketch, ToolSketch
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from agentroute.graph.tool import KOfN, Need, ToolSpec
 from agentroute.ids import ArtifactId, ToolId
-from agentroute.testing.scenario.oracle_calls import (
+from agentroute.testing.scenario.oracle.calls import (
     INSTANT_S,
     Foresight,
     Outcome,

@@ -1,0 +1,1 @@
+"""Random scenarios from a seed: graphs, faults, and what the first ones cover together."""

@@ -1,0 +1,1 @@
+"""Scenarios that do not hold, made as small as they can be and still not hold."""
