@@ -130,7 +130,7 @@ def _numbers(expected: Expectations, facts: Facts) -> Iterator[str]:
         least, more = facts.effects.get(tool, 0), facts.unclear.get(tool, 0)
         if not bounds.hold(least) or not bounds.hold(least + more):
             unclear = f", or up to {least + more}, as calls raised that may have done it" if more else ""
-            yield f"effects.{tool}: {least}{unclear}; expected {bounds}"
+            yield f"effects.{tool}: {least}{unclear}, expected {bounds}"
 
 
 def rows_missed(table: str, wanted: Sequence[Mapping[str, Any]], truth: Mapping[str, Sequence[Row]]) -> Iterator[str]:
