@@ -167,8 +167,8 @@ def generate(count: int, seed: int, folder: Path) -> int:
     return written
 
 
-def shrink(file: str, steps: int) -> str:
-    """Make a scenario that does not hold as small as it can be and still not hold; its text.
+def shrink(file: str, steps: int, folder: Path) -> str:
+    """Make a scenario that does not hold as small as it can be and still not hold; its text, for a folder to lie in.
 
     Raises:
         InputError: It holds as it is.
@@ -176,4 +176,4 @@ def shrink(file: str, steps: int) -> str:
     from agentroute.testing.scenario.shrinking.smallest import smallest
 
     with _stdout_aside(), Theatre(Settings(keep_events=False), SystemClock()) as theatre:
-        return smallest(file, theatre, steps, told=partial(click.echo, err=True))
+        return smallest(file, theatre, steps, folder=folder, told=partial(click.echo, err=True))

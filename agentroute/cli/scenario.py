@@ -101,7 +101,7 @@ def shrink(path: Path, out: Path | None, steps: int) -> None:
     """Make a scenario that does not hold as small as it can be and still not hold."""
     from agentroute.cli import rehearse
 
-    text = rehearse.shrink(str(path), steps)
+    text = rehearse.shrink(str(path), steps, Path() if out is None else out.parent)
     if out is None:
         click.echo(text, nl=False)
     else:

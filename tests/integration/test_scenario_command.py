@@ -131,6 +131,16 @@ def test_a_scenario_that_deviates_says_from_what(folder: Path) -> None:
     assert "deviated" in done.stderr
 
 
+def test_a_smaller_scenario_still_fails_from_where_it_is_kept(folder: Path) -> None:
+    write(folder, "deviated.yaml", expect="{reroutes: 0}")
+    (folder / "kept").mkdir()
+    done = call(folder, "shrink", "deviated.yaml", "--out", "kept/small.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "../refunds.py:agent" in (folder / "kept/small.yaml").read_text(encoding="utf-8")
+    status, told = as_json(folder, "kept/small.yaml", "--quiet")
+    assert (status, told["scenarios"][0]["verdict"]) == (1, "deviated"), told
+
+
 def test_a_fault_that_never_triggers_is_no_proof(folder: Path) -> None:
     write(folder, "quiet.yaml", target="refund_far", expect="{}")
     status, told = as_json(folder, "quiet.yaml")

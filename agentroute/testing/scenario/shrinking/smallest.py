@@ -1,7 +1,9 @@
 """Makes a scenario that does not hold as small as it can be and still not hold, by playing smaller ones."""
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 from agentroute.adapters.files import read_text
@@ -17,7 +19,11 @@ _RUN = re.compile(r"^run-\d+\S*: ")
 """Which of several runs a deviation is about."""
 
 
-def smallest(file: str, theatre: Theatre, steps: int, *, told: Callable[[str], object]) -> str:
+_SEEN_FROM_FILE = ("agent", "testbed", "truth")
+"""What a scenario names by a path that is seen from its own folder."""
+
+
+def smallest(file: str, theatre: Theatre, steps: int, *, folder: Path, told: Callable[[str], object]) -> str:
     """Shrink a scenario file; returns the text of the smaller one.
 
     What still counts as "does not hold" is the same verdict, and the same invariant or expectation in first place: a
@@ -27,6 +33,7 @@ def smallest(file: str, theatre: Theatre, steps: int, *, told: Callable[[str], o
         file: The scenario.
         theatre: Plays.
         steps: Scenarios to try at the most.
+        folder: Where the smaller one is going to lie: the files that it names are named from there.
         told: Told, in a sentence, how it goes.
 
     Raises:
@@ -49,7 +56,19 @@ def smallest(file: str, theatre: Theatre, steps: int, *, told: Callable[[str], o
 
     small = shrink(data, fails, steps=steps)
     told(f"{_size(data)} made {_size(small)}")
+    small = _seen_from(folder, small, Path(file).parent)
     return to_yaml(small, comment=f"Made smaller from {file.rsplit('/', 1)[-1]}, which did not hold: {first.reason}")
+
+
+def _seen_from(folder: Path, data: dict[str, Any], before: Path) -> dict[str, Any]:
+    """The same scenario for another folder. Names of modules are the same from everywhere."""
+    moved = dict(data)
+    for key in _SEEN_FROM_FILE:
+        place, colon, name = str(data.get(key)).partition(".py:")
+        path = before / (f"{place}.py" if colon else place)
+        if isinstance(data.get(key), str) and path.is_file() and not Path(place).is_absolute():
+            moved[key] = Path(os.path.relpath(path, folder)).as_posix() + (f":{name}" if colon else "")
+    return moved
 
 
 def _signature(record: ScenarioRecord) -> str:
