@@ -4,8 +4,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.text import Text
 
 from agentroute.adapters.clock import SystemClock
+from agentroute.adapters.files import read_text
 from agentroute.adapters.logs import configure_structlog, printable
 from agentroute.adapters.telemetry.provider import default_store
-from agentroute.errors import InputError
+from agentroute.errors import AgentrouteError, InputError
 from agentroute.testing.scenario.drawing.generate import generate as draw
 from agentroute.testing.scenario.record import Session
 from agentroute.testing.scenario.reports import (
@@ -35,7 +36,7 @@ from agentroute.testing.scenario.reports import (
 )
 from agentroute.testing.scenario.session import Rehearsal, scenario_files
 from agentroute.testing.scenario.theatre import READY, Settings, Theatre
-from agentroute.testing.scenario.variables import parse_variable
+from agentroute.testing.scenario.variables import parse_variable, refuse_unused
 
 __all__ = ["check", "exit_status", "files", "generate", "play", "settings", "show", "shrink", "write", "write_reports"]
 
@@ -62,9 +63,22 @@ def settings(options: Mapping[str, Any]) -> Settings:
     )
 
 
-def files(paths: Sequence[str]) -> list[str]:
-    """The scenario files that paths name."""
-    return scenario_files(paths)
+def files(paths: Sequence[str], variables: Collection[str]) -> list[str]:
+    """The scenario files that paths name.
+
+    Raises:
+        InputError: There are none, or none of them uses one of the variables.
+    """
+    found = scenario_files(paths)
+    if variables:
+        refuse_unused(variables, _texts(found))
+    return found
+
+
+def _texts(paths: Iterable[str]) -> Iterator[str]:
+    for path in paths:
+        with suppress(AgentrouteError):  # told where it is played
+            yield read_text(path)
 
 
 def check(paths: Sequence[str], chosen: Settings) -> Session:

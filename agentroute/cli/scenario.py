@@ -67,7 +67,7 @@ def run(paths: tuple[str, ...], *, dry_run: bool, as_json: bool, all_rows: bool,
     from agentroute.cli import rehearse
 
     settings = rehearse.settings(options)
-    files = rehearse.files(paths)
+    files = rehearse.files(paths, settings.variables)
     if dry_run and (options["junit"] or options["html"] or options["plot"] or options["journal"]):
         raise click.UsageError("--dry-run plays nothing, so there is nothing to report")
     if dry_run:

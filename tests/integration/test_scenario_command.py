@@ -404,6 +404,7 @@ def test_a_report_that_cannot_be_written_is_told_in_a_sentence(folder: Path) -> 
         (["empty"], "no scenario files"),
         (["held.yaml", "--compare", "magic"], "there is react and static"),
         (["held.yaml", "--var", "order"], "NAME=VALUE"),
+        (["held.yaml", "--var", "ordre=3"], "no scenario here has ${ordre}; did you mean 'order'?"),
         (["held.yaml", "--compare", "react"], "needs a testbed"),
     ],
     ids=str,

@@ -11,7 +11,7 @@ from agentroute.testing.faults import FAULT_TYPES, Fault
 from agentroute.testing.scenario.document import parse_scenario, scenario_schema
 from agentroute.testing.scenario.fault_entry import TAKES
 from agentroute.testing.scenario.values import Bounds
-from agentroute.testing.scenario.variables import parse_variable
+from agentroute.testing.scenario.variables import parse_variable, refuse_unused
 
 HEAD = 'version: "1"\ntitle: t\nagent: a.py:agent\n'
 
@@ -118,16 +118,23 @@ def test_variables_are_put_in_and_keep_their_type() -> None:
     ("variables", "why"),
     [
         ({}, "x.yaml:4:13: inputs.a: no variable 'order'; give it with --var, or a default under variables:"),
-        ({"order": 1, "ordre": 2}, "--var ordre: the file has no ${ordre}; did you mean 'order'?"),
         ({"order": "x" * 70_000}, None),
     ],
 )
-def test_variables_that_are_unknown_or_unused_are_told(variables: dict[str, Any], why: str | None) -> None:
+def test_variables_that_are_unknown_are_told(variables: dict[str, Any], why: str | None) -> None:
     text = HEAD + 'inputs: {a: "${order}"}\n'
     if why is None:
         assert len(parse_scenario(text, "x.yaml", variables).inputs["a"]) == 70_000
     else:
         assert why in refusal(text, **variables)
+
+
+def test_variables_that_no_file_uses_are_told() -> None:
+    texts = ['inputs: {a: "${order}"}', "expect: {}"]
+    refuse_unused(["order"], texts)
+    with pytest.raises(InputError) as refused:
+        refuse_unused(["order", "ordre"], texts)
+    assert str(refused.value) == "--var ordre: no scenario here has ${ordre}; did you mean 'order'?"
 
 
 @pytest.mark.parametrize(

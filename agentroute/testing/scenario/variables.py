@@ -1,7 +1,7 @@
 """Variables of scenario files: ``${NAME}`` in any text, with defaults in the file and values from the command line."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from agentroute.errors import InputError
@@ -36,7 +36,7 @@ def fill(data: Any, positions: Positions, given: Mapping[str, Any]) -> Any:
         given: Values in place of the defaults.
 
     Raises:
-        DocumentError: A variable is used and not known, or given and not used.
+        DocumentError: A variable is used and not known.
     """
     if not isinstance(data, dict):
         return data
@@ -45,12 +45,24 @@ def fill(data: Any, positions: Positions, given: Mapping[str, Any]) -> Any:
     known = {**(cast("dict[str, Any]", defaults) if isinstance(defaults, dict) else {}), **given}
     filler = _Filler(known, positions)
     filled = {key: value if key == "variables" else filler.walk(value, (key,)) for key, value in document.items()}
-    for name in sorted(set(given) - filler.used):
-        hint = suggestion(name, sorted(filler.used))
-        filler.flaws.append(Flaw((1, 1), (), f"--var {name}: the file has no ${{{name}}}{hint}"))
     if filler.flaws:
         raise positions.refuse(filler.flaws)
     return filled
+
+
+def refuse_unused(given: Iterable[str], texts: Iterable[str]) -> None:
+    """Refuse a variable that is given and used by none of the files; a misspelt name would change nothing, in silence.
+
+    Args:
+        given: Names of the variables.
+        texts: What the files hold.
+
+    Raises:
+        InputError: One is not used.
+    """
+    used = {name for text in texts for name in _PLACEHOLDER.findall(text)}
+    for name in sorted(set(given) - used):
+        raise InputError(f"--var {name}: no scenario here has ${{{name}}}{suggestion(name, sorted(used))}")
 
 
 class _Filler:
@@ -58,7 +70,6 @@ class _Filler:
 
     def __init__(self, known: Mapping[str, Any], positions: Positions) -> None:
         self.flaws: list[Flaw] = []
-        self.used: set[str] = set()
         self._known = known
         self._positions = positions
 
@@ -74,7 +85,6 @@ class _Filler:
 
     def _text(self, value: str, loc: Loc) -> Any:
         names = _PLACEHOLDER.findall(value)
-        self.used.update(names)
         for name in names:
             if name not in self._known:
                 hint = suggestion(name, list(self._known)) or "; give it with --var, or a default under variables:"
