@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pydantic_core import to_jsonable_python
 
 from agentroute.run.result import RunResult
-from agentroute.testing.faults import Seen
+from agentroute.testing.faults import Seen, Triggered
 from agentroute.testing.scenario.expectations import Expectations
 from agentroute.testing.scenario.measures import flaps
 from agentroute.testing.scenario.play import Play
 from agentroute.testing.scenario.testbed import Row
+
+T = TypeVar("T", Seen, Triggered)
 
 OF_RESULT = ("attempts", "retries", "reroutes", "escalations", "llm_calls", "cost_usd", "duration_s")
 """Numbers that a result has itself."""
@@ -54,8 +56,9 @@ def deviations(expected: Expectations, played: Play, *, undetectable: int, under
     """
     found = [f"run {run} ended with an exception: {crash}" for run, crash in played.crashes.items()]
     found += _without_result(expected, played)
+    seen = by_run(played.seen)
     for run, result in played.results.items():
-        calls = [seen for seen in played.seen if seen.run == run]
+        calls = seen.get(run, [])
         effects = Counter(row.tool for row in played.world.standing(run))
         unclear = Counter(tool for at, tool, _ in played.world.unclear if at == run)
         facts = Facts(run, result, calls, effects, unclear, flaps(played.records[run]))
@@ -65,6 +68,14 @@ def deviations(expected: Expectations, played: Play, *, undetectable: int, under
     if under_faults:
         found += _triggered(expected, sum(played.counts))
     return found
+
+
+def by_run(entries: Iterable[T]) -> dict[str, list[T]]:
+    """What the injector wrote down, by the run that it is about."""
+    sorted_out: dict[str, list[T]] = {}
+    for entry in entries:
+        sorted_out.setdefault(entry.run, []).append(entry)
+    return sorted_out
 
 
 def claims_falsely(outcomes: Iterable[str], missed: Iterable[str]) -> bool:

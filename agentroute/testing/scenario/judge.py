@@ -23,7 +23,7 @@ from agentroute.testing.invariants import (
 )
 from agentroute.testing.invariants.canonical import canonical, plain
 from agentroute.testing.scenario.expectations import Expectations
-from agentroute.testing.scenario.findings import claims_falsely, deviations
+from agentroute.testing.scenario.findings import by_run, claims_falsely, deviations
 from agentroute.testing.scenario.measures import flaps, repeated_rows, times_to_answer, times_to_detect
 from agentroute.testing.scenario.open_ways import ways_are_taken
 from agentroute.testing.scenario.oracle import Foresight, foresee
@@ -57,7 +57,7 @@ def judge(
         seed: What chance was drawn from.
         keep_events: Keep the journals in the record.
     """
-    cases = [_case(staging, played, run) for run in played.records]
+    cases = _cases(staging, played)
     violations = [violation for case in cases for violation in check_run(case)]
     violations += [] if staging.is_real else check_breakers(cases, played.seen)
     if played.killed:  # it had no time to end
@@ -128,24 +128,30 @@ def _without_values(event: dict[str, Any]) -> dict[str, Any]:
     return {**event, **named, **{key: bool(event[key]) for key in ("key", "message") if key in event}}
 
 
-def _case(staging: Staging, played: Play, run: str) -> Case:
+def _cases(staging: Staging, played: Play) -> list[Case]:
+    """What there is to say about each run; what the injector saw is sorted by run once, as there may be thousands."""
     guards = {str(name): tool.when for name, tool in played.agent.tools.items() if tool.when is not None}
-    return Case(
-        run=run,
-        graph=played.agent.graph,
-        records=played.records[run],
-        guards=guards,
-        result=played.results.get(run),
-        health=played.agent.health,
-        budget_usd=played.budget.usd,
-        deadline_s=played.budget.deadline_s,
-        triggered=played.triggered,
-        seen=played.seen,
-        world=None if staging.is_real else played.world,
-        secrets=[CANARY],
-        outputs=[*played.outputs, *played.prompts],
-        epsilon_s=REAL_EPSILON_S if not staging.is_virtual else 0.05,
-    )
+    triggered, seen = by_run(played.triggered), by_run(played.seen)
+    outputs = [*played.outputs, *played.prompts]
+    return [
+        Case(
+            run=run,
+            graph=played.agent.graph,
+            records=records,
+            guards=guards,
+            result=played.results.get(run),
+            health=played.agent.health,
+            budget_usd=played.budget.usd,
+            deadline_s=played.budget.deadline_s,
+            triggered=triggered.get(run, ()),
+            seen=seen.get(run, ()),
+            world=None if staging.is_real else played.world,
+            secrets=[CANARY],
+            outputs=outputs,
+            epsilon_s=REAL_EPSILON_S if not staging.is_virtual else 0.05,
+        )
+        for run, records in played.records.items()
+    ]
 
 
 def _orders_kept_out(played: Play) -> list[Violation]:
