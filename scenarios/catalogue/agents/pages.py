@@ -4,6 +4,7 @@ The servers are threads: nothing here needs a process that can be killed.
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -46,8 +47,7 @@ class Pages:
     def __enter__(self) -> Self:
         """Start every server."""
         for name in SERVERS:
-            server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self, name))
-            server.daemon_threads = True
+            server = _Server(("127.0.0.1", 0), partial(_Handler, self, name))
             thread = Thread(target=server.serve_forever, name=name)
             thread.start()
             for ending in (thread.join, server.server_close, server.shutdown):
@@ -129,6 +129,15 @@ class Pages:
             ConfigurationError: Always.
         """
         raise ConfigurationError(f"{name} does not read pages")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report mistakes, but not connections that were cut: that is what this server is for."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
