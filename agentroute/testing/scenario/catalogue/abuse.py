@@ -4,27 +4,27 @@ from collections.abc import Iterator
 from typing import Any
 
 from agentroute.testing.scenario.catalogue.graphs import backup, goals, graph, pair, tool
-from agentroute.testing.scenario.catalogue.row import AT_MOST_ONE, NONE, Document, Row, healthy, scenario
+from agentroute.testing.scenario.catalogue.row import AT_MOST_ONE, NONE, Document, Row, family, healthy, scenario
 
 ABUSE = "abuse"
 
 
 def abuse() -> Iterator[Row]:
     """I01 to I10."""
-    yield _row(1, "injection_in_output", "LLM picks only from closed menu", _injection())
-    yield _row(2, "secret_echo_in_error", "absent from trace,log,store,UI", _secret())
-    yield _row(3, "ssrf_redirect_metadata_ip", "blocked, logged", _redirect())
-    yield _row(4, "output_50MB", "cap, explicit", _bomb())
-    yield _row(5, "graph_1e5_nodes", "load limit, explicit", _large_graph())
-    yield _row(6, "yaml_alias_bomb", "rejected", _aliases())
-    yield _row(7, "zero_cost_cycle", "hop cap", _cycle())
-    yield _row(8, "cost_known_only_after_call", "reserve-then-settle; budget holds", _price())
-    yield _row(9, "retries_evade_budget", "retries charged", _retries())
-    yield _row(10, "run_id_path_traversal", "rejected", _run_id())
-
-
-def _row(number: int, kind: str, expected: str, document: Document) -> Row:
-    return Row(id=f"I{number:02}", kind=kind, variant=ABUSE, expected=expected, document=document)
+    return family(
+        "I",
+        ABUSE,
+        ("injection_in_output", "LLM picks only from closed menu", _injection()),
+        ("secret_echo_in_error", "absent from trace,log,store,UI", _secret()),
+        ("ssrf_redirect_metadata_ip", "blocked, logged", _redirect()),
+        ("output_50MB", "cap, explicit", _bomb()),
+        ("graph_1e5_nodes", "load limit, explicit", _large_graph()),
+        ("yaml_alias_bomb", "rejected", _aliases()),
+        ("zero_cost_cycle", "hop cap", _cycle()),
+        ("cost_known_only_after_call", "reserve-then-settle; budget holds", _price()),
+        ("retries_evade_budget", "retries charged", _retries()),
+        ("run_id_path_traversal", "rejected", _run_id()),
+    )
 
 
 # -------------------------------------------------------------------- answers

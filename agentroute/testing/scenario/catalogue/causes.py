@@ -16,29 +16,29 @@ from agentroute.testing.scenario.catalogue.graphs import (
     remedies,
     tool,
 )
-from agentroute.testing.scenario.catalogue.row import AT_MOST_ONE, SOME, Document, Row, healthy, scenario
+from agentroute.testing.scenario.catalogue.row import AT_MOST_ONE, SOME, Document, Row, family, healthy, scenario
 
 CORRELATED = "correlated"
 
 
 def shared_causes() -> Iterator[Row]:
     """F01 to F12."""
-    yield _row(1, "shared_provider_down", "all its edges closed at once; 1 reroute", _provider())
-    yield _row(2, "failover_overloads_backup", "retry budget holds; demote/escalate", _overload())
-    yield _row(3, "all_alternatives_of_node", "demote if optional else escalate", _no_alternative())
-    yield _row(4, "articulation_node_down", "escalate; no partial effect left", _articulation())
-    yield _row(5, "two_branches_same_instant", "both logged; siblings kept", _two_branches())
-    yield _row(6, "join_input_lost_k_of_n", "k met->demoted success; else escalate", _two_of_three())
-    yield _row(7, "second_failure_during_reroute", "reroute again", _failures(2))
-    yield _row(8, "third_failure_during_reroute", "feasible->success", _failures(3))
-    yield _row(9, "fail_recover_fail", "no oscillation beyond bound", _again())
-    yield _row(10, "herd_100_runs_one_backup", "concurrency+retry caps hold", _herd())
-    yield _row(11, "breaker_would_eject_all", "panic rule: last path kept or escalate", _eject_all())
-    yield _row(12, "swizzle_clog", "success after heal", _swizzle())
-
-
-def _row(number: int, kind: str, expected: str, document: Document) -> Row:
-    return Row(id=f"F{number:02}", kind=kind, variant=CORRELATED, expected=expected, document=document)
+    return family(
+        "F",
+        CORRELATED,
+        ("shared_provider_down", "all its edges closed at once; 1 reroute", _provider()),
+        ("failover_overloads_backup", "retry budget holds; demote/escalate", _overload()),
+        ("all_alternatives_of_node", "demote if optional else escalate", _no_alternative()),
+        ("articulation_node_down", "escalate; no partial effect left", _articulation()),
+        ("two_branches_same_instant", "both logged; siblings kept", _two_branches()),
+        ("join_input_lost_k_of_n", "k met->demoted success; else escalate", _two_of_three()),
+        ("second_failure_during_reroute", "reroute again", _failures(2)),
+        ("third_failure_during_reroute", "feasible->success", _failures(3)),
+        ("fail_recover_fail", "no oscillation beyond bound", _again()),
+        ("herd_100_runs_one_backup", "concurrency+retry caps hold", _herd()),
+        ("breaker_would_eject_all", "panic rule: last path kept or escalate", _eject_all()),
+        ("swizzle_clog", "success after heal", _swizzle()),
+    )
 
 
 def _relay(*steps: str, times: float = BACKUP_TIMES) -> dict[str, Any]:

@@ -4,27 +4,27 @@ from collections.abc import Iterator
 from typing import Any
 
 from agentroute.testing.scenario.catalogue.graphs import goals, graph, pair, tool
-from agentroute.testing.scenario.catalogue.row import AT_MOST_ONE, Document, Row, healthy, scenario
+from agentroute.testing.scenario.catalogue.row import AT_MOST_ONE, Document, Row, family, healthy, scenario
 
 CONTROL = "control plane"
 
 
 def control_plane() -> Iterator[Row]:
     """H01 to H10."""
-    yield _row(1, "monitor_dead", "stale health expires to neutral", _monitor_dead())
-    yield _row(2, "monitor_late", "decision logged with age", _monitor_late())
-    yield _row(3, "monitor_lies_healthy", "call outcome overrides", _monitor_lies())
-    yield _row(4, "monitors_contradict", "priority order deterministic", _contradiction())
-    yield _row(5, "cost_nan_neg_inf", "rejected; inf path = no path", _costs())
-    yield _row(6, "cost_ties", "stable order", _ties())
-    yield _row(7, "clock_jump_fwd_back", "monotonic timers unaffected", _clock())
-    yield _row(8, "llm_down_or_invalid_choice", "human escalation, bounded", _model_down())
-    yield _row(9, "llm_repeats_dead_choice", "loop cap -> escalate", _dead_choice())
-    yield _row(10, "two_escalations_at_once", "each answered once", _two_at_once())
-
-
-def _row(number: int, kind: str, expected: str, document: Document) -> Row:
-    return Row(id=f"H{number:02}", kind=kind, variant=CONTROL, expected=expected, document=document)
+    return family(
+        "H",
+        CONTROL,
+        ("monitor_dead", "stale health expires to neutral", _monitor_dead()),
+        ("monitor_late", "decision logged with age", _monitor_late()),
+        ("monitor_lies_healthy", "call outcome overrides", _monitor_lies()),
+        ("monitors_contradict", "priority order deterministic", _contradiction()),
+        ("cost_nan_neg_inf", "rejected; inf path = no path", _costs()),
+        ("cost_ties", "stable order", _ties()),
+        ("clock_jump_fwd_back", "monotonic timers unaffected", _clock()),
+        ("llm_down_or_invalid_choice", "human escalation, bounded", _model_down()),
+        ("llm_repeats_dead_choice", "loop cap -> escalate", _dead_choice()),
+        ("two_escalations_at_once", "each answered once", _two_at_once()),
+    )
 
 
 def _lookup() -> dict[str, Any]:

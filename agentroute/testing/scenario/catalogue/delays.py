@@ -4,27 +4,27 @@ from collections.abc import Iterator
 from typing import Any
 
 from agentroute.testing.scenario.catalogue.graphs import BACKUP_TIMES, backup, goals, graph, tool
-from agentroute.testing.scenario.catalogue.row import AT_MOST_ONE, SOME, Document, Row, healthy, scenario
+from agentroute.testing.scenario.catalogue.row import AT_MOST_ONE, SOME, Document, Row, family, healthy, scenario
 
 ONE_TOOL = "one tool"
 
 
 def delays() -> Iterator[Row]:
     """D01 to D10."""
-    yield _row(1, "slow_x10", "reweight, finish in deadline", _slow())
-    yield _row(2, "ramp_1.2x_per_call", "reroute before deadline", _ramp())
-    yield _row(3, "hang", "deadline fires -> reroute", _hang())
-    yield _row(4, "hang_ignores_cancel", "abandon+fence late result", _deaf())
-    yield _row(5, "tail_1pct_hang", "p99 bounded, no ejection", _tail())
-    yield _row(6, "probe_ok_calls_fail", "passive signal wins", _lying_up())
-    yield _row(7, "probe_fail_calls_ok", "no outage from bad probe; at most detour", _lying_down())
-    yield _row(8, "flap_fast", "flaps<=damped bound", _flap_fast())
-    yield _row(9, "flap_slow", "re-admit after recovery", _flap_slow())
-    yield _row(10, "half_open_probe_hangs", "breaker not stuck", _probe_hangs())
-
-
-def _row(number: int, kind: str, expected: str, document: Document) -> Row:
-    return Row(id=f"D{number:02}", kind=kind, variant=ONE_TOOL, expected=expected, document=document)
+    return family(
+        "D",
+        ONE_TOOL,
+        ("slow_x10", "reweight, finish in deadline", _slow()),
+        ("ramp_1.2x_per_call", "reroute before deadline", _ramp()),
+        ("hang", "deadline fires -> reroute", _hang()),
+        ("hang_ignores_cancel", "abandon+fence late result", _deaf()),
+        ("tail_1pct_hang", "p99 bounded, no ejection", _tail()),
+        ("probe_ok_calls_fail", "passive signal wins", _lying_up()),
+        ("probe_fail_calls_ok", "no outage from bad probe; at most detour", _lying_down()),
+        ("flap_fast", "flaps<=damped bound", _flap_fast()),
+        ("flap_slow", "re-admit after recovery", _flap_slow()),
+        ("half_open_probe_hangs", "breaker not stuck", _probe_hangs()),
+    )
 
 
 # -------------------------------------------------------------------- graphs

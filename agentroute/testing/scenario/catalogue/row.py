@@ -1,6 +1,6 @@
 """A row of the catalogue of failures, and the scenario that puts it to the test."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -39,6 +39,12 @@ class Row:
     def file(self) -> str:
         """Name of its file."""
         return f"{self.id.lower()}.yaml"
+
+
+def family(letter: str, variant: str, *cases: tuple[str, str, Document]) -> Iterator[Row]:
+    """The rows of a family that has one variant, numbered from 1: of each, its kind, what is expected, the scenario."""
+    for number, (kind, expected, document) in enumerate(cases, 1):
+        yield Row(id=f"{letter}{number:02}", kind=kind, variant=variant, expected=expected, document=document)
 
 
 def healthy(goal: str | None, **more: Any) -> dict[str, Any]:
