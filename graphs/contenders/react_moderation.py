@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel
-
 from agentroute.testing.scenario.testbed import Contender
+from graphs.contenders.answers import Hold, Verdict
 from graphs.contenders.client import Client
 from graphs.contenders.react import Job, React
 from graphs.moderation.agent import GOALS, REMOVE, THREAT, Signal
@@ -23,22 +22,6 @@ If any sees a threat of {THREAT} or more, give no verdict and hand over. Otherwi
 """
 
 Classifier: TypeAlias = Literal["image", "text", "history", "toxicity", "spam"]
-
-
-class Verdict(BaseModel):
-    """What was done about a post."""
-
-    id: int
-    post_id: str
-    kind: str
-    action: str
-
-
-class Hold(BaseModel):
-    """A post on a person's list."""
-
-    id: int
-    post_id: str
 
 
 def make(urls: Mapping[str, str], model_url: str) -> Contender:

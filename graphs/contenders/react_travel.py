@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, TypeAlias
 from pydantic import BaseModel
 
 from agentroute.testing.scenario.testbed import Contender
+from graphs.contenders.answers import Cancelled
 from graphs.contenders.client import Client
 from graphs.contenders.react import Job, React
 from graphs.travel.agent import GOALS, Car, CarOffer, Flight, FlightOffer, Hotel, HotelOffer
@@ -38,13 +39,6 @@ class Confirmation(BaseModel):
     id: int
     recipient: str
     text: str
-    status: str
-
-
-class Cancelled(BaseModel):
-    """A booking that was taken back."""
-
-    id: int
     status: str
 
 

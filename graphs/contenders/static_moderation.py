@@ -8,9 +8,8 @@ own, and one that fails leaves the others' answers as they are.
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel
-
 from agentroute.testing.scenario.testbed import Contender
+from graphs.contenders.answers import Hold, Verdict
 from graphs.contenders.call import CallError
 from graphs.contenders.client import Client
 from graphs.contenders.library import END, START, Command, NodeError, ask, new_graph
@@ -33,22 +32,6 @@ class ModerationState(State):
 
     post_id: str
     signals: Annotated[dict[str, Signal], together]
-
-
-class Verdict(BaseModel):
-    """What was done about a post."""
-
-    id: int
-    post_id: str
-    kind: str
-    action: str
-
-
-class Hold(BaseModel):
-    """A post on a person's list."""
-
-    id: int
-    post_id: str
 
 
 def make(urls: Mapping[str, str], model_url: str) -> Contender:  # noqa: ARG001  # every contender's

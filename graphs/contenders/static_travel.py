@@ -10,6 +10,7 @@ from typing import Any, Final, NotRequired
 from pydantic import BaseModel
 
 from agentroute.testing.scenario.testbed import Contender
+from graphs.contenders.answers import Cancelled
 from graphs.contenders.call import CallError
 from graphs.contenders.client import Client
 from graphs.contenders.insist import insist, make_once
@@ -61,13 +62,6 @@ class Sent(BaseModel):
     id: int
     recipient: str
     text: str
-
-
-class Cancelled(BaseModel):
-    """A booking that was taken back."""
-
-    id: int
-    status: str
 
 
 def make(urls: Mapping[str, str], model_url: str) -> Contender:  # noqa: ARG001  # every contender's

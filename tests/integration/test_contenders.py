@@ -19,11 +19,9 @@ from graphs.contenders import make_contender, model_script
 from graphs.contenders.client import Client
 from graphs.providers.supervisor import Providers
 from graphs.travel.demo import TRIP
+from tests.blows import STANDING, Blow, dies_when_asked, hit
 
 ROOT = Path(__file__).resolve().parents[2]
-
-STANDING = ("made", "sent", "waiting")
-"""Effects that were not undone."""
 
 TABLES = {
     "support": ("refunds", "credits", "notices", "queued_notices"),
@@ -55,17 +53,6 @@ def providers_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[s
         Providers("moderation", folder / "moderation.db") as moderation,
     ):
         yield {"support": support, "travel": travel, "moderation": moderation}
-
-
-@dataclass(frozen=True, slots=True)
-class Blow:
-    """Something that befalls a provider at a moment: `victim` suffers when `by` serves `endpoint`."""
-
-    victim: str
-    by: str
-    endpoint: str
-    moment: Any = "done"
-    how: Any = "kill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +116,6 @@ def queued(*, by: str = "stripe") -> dict[str, list[str]]:
 
 def judged(kind: str, *heard: str) -> dict[str, list[str]]:
     return {"verdicts": [f"{kind} from {' '.join(sorted(heard))}"]}
-
-
-def dies_when_asked(*names: str) -> list[Blow]:
-    return [Blow(name, by=name, endpoint="POST /classifications", moment="arrives") for name in names]
 
 
 ALL_HOTELS_AND_CARS = ["hotel-a", "hotel-b", "car-a", "car-b"]
@@ -412,10 +395,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 
 def break_(providers: Providers, case: Case) -> None:
-    for victim in case.down:
-        providers.kill(victim)
-    for blow in case.blows:
-        providers.arm(blow.victim, by=blow.by, endpoint=blow.endpoint, moment=blow.moment, how=blow.how)
+    hit(providers, case.down, case.blows)
 
 
 async def run(providers: Providers, system: str, inputs: Mapping[str, Any], script: Script | None = None) -> Claim:

@@ -24,28 +24,15 @@ from graphs.providers.supervisor import Providers
 from graphs.support import agent as support_agent
 from graphs.travel import agent as travel_agent
 from graphs.travel.demo import TRIP
+from tests.blows import STANDING, Blow, dies_when_asked, hit
 
 ROOT = Path(__file__).resolve().parents[2]
-
-STANDING = ("made", "sent", "waiting")
-"""Effects that were not undone."""
 
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     """One event loop for the long lists; `test_on_trio_too` has the other."""
     return "asyncio"
-
-
-@dataclass(frozen=True, slots=True)
-class Blow:
-    """Something that befalls a provider at a moment: `victim` suffers when `by` serves `endpoint`."""
-
-    victim: str
-    by: str
-    endpoint: str
-    moment: Any = "done"
-    how: Any = "kill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +83,7 @@ def fresh(providers: Providers) -> Providers:
 
 async def play(providers: Providers, agent: Agent, case: Case) -> RunResult:
     """Break what the case breaks, run, and hold the end against the database."""
-    for victim in case.down:
-        providers.kill(victim)
-    for blow in case.blows:
-        providers.arm(blow.victim, by=blow.by, endpoint=blow.endpoint, moment=blow.moment, how=blow.how)
+    hit(providers, case.down, case.blows)
     result = await agent.run(inputs=case.inputs)
     assert (result.outcome, result.goal) == (case.outcome, case.goal)
     tables = {"support": SUPPORT_TABLES, "travel": TRAVEL_TABLES, "moderation": MODERATION_TABLES}[providers.domain]
@@ -402,11 +386,6 @@ async def test_above_the_budget_no_provider_is_even_asked_to_book(travel_provide
 MODERATION_TABLES = ("classifications", "verdicts", "holds")
 VERDICT, DEGRADED, HELD = "verdict", "degraded-verdict", "held-for-review"
 POST, THREAT = {"post_id": "p1"}, {"post_id": "p3"}
-CLASSIFY = "POST /classifications"
-
-
-def dies_when_asked(*names: str) -> list[Blow]:
-    return [Blow(name, by=name, endpoint=CLASSIFY, moment="arrives") for name in names]
 
 
 def heard(*classifiers: str, then: str) -> dict[str, list[str]]:

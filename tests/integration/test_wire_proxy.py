@@ -23,6 +23,7 @@ import anyio
 import httpx
 import pytest
 
+from agentroute.testing.cut_off import CutOff
 from agentroute.testing.faults import CANARY, Fault
 from agentroute.testing.scenario.testbed import Address, Exchange
 from agentroute.testing.wire import MOST_HELD, REWRITTEN, WIRE, Order, Proxy
@@ -32,7 +33,7 @@ ENDPOINTS = Path(__file__).with_name("http_endpoints.py")
 # -------------------------------------------------------------------- servers
 
 
-class Origin(ThreadingHTTPServer):
+class Origin(CutOff, ThreadingHTTPServer):
     """The real server.
 
     Attributes:
@@ -69,10 +70,6 @@ class Origin(ThreadingHTTPServer):
     @property
     def paths(self) -> list[str]:
         return [path for _, path, _ in self.hits]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
 
 
 EVENTS = [

@@ -7,7 +7,6 @@ code under test blocks its loop; and not on a framework, so that it needs nothin
 import json
 import socket
 import struct
-import sys
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -15,6 +14,7 @@ from socketserver import ThreadingTCPServer
 from types import TracebackType
 from typing import Any, Self, cast
 
+from agentroute.testing.cut_off import CutOff
 from agentroute.testing.model_server.reply import Reply, Request, Script
 
 RESET = struct.pack("ii", 1, 0)
@@ -101,7 +101,7 @@ class ModelServer:
         self.close()
 
 
-class _Server(ThreadingTCPServer):
+class _Server(CutOff, ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
@@ -118,11 +118,6 @@ class _Server(ThreadingTCPServer):
         self.server_close()
         for connection in list(self.connections):
             reset(connection)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report mistakes in a script, but not clients that went away: those are what this server is for."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

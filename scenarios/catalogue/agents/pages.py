@@ -4,7 +4,6 @@ The servers are threads: nothing here needs a process that can be killed.
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel
 
 from agentroute import Agent, Artifact, Budget, ConfigurationError, Goal, http_tool
+from agentroute.testing.cut_off import CutOff
 from agentroute.testing.scenario.testbed import Address, Contender, Exchange, Row
 
 SERVERS: Final = ("front", "mirror", "internal")
@@ -131,13 +131,8 @@ class Pages:
         raise ConfigurationError(f"{name} does not read pages")
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(CutOff, ThreadingHTTPServer):
     daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report mistakes, but not connections that were cut: that is what this server is for."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
