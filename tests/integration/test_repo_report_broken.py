@@ -41,13 +41,16 @@ async def test_a_killed_server_does_not_stop_the_run(anyio_backend: str, tmp_pat
     with pytest.raises(ProcessLookupError):
         os.kill(saboteur.killed, 0)
     assert result.outcome == "succeeded"
-    assert {"head_by_server", "log_by_server"} <= set(result.route), "the server lived, and answered"
+    assert "log_by_server" in result.route, "the server lived, and answered"
     assert STEP not in result.route
     assert "behind_by_git" in result.route
-    assert [(reroute.tool, STEP in reroute.before, STEP in reroute.after) for reroute in saboteur.reroutes] == [
-        (STEP, True, False)
-    ]
-    assert (result.reroutes, result.llm_calls, result.left_behind) == (1, 0, [])
+    # the status may still be asked for when the server dies under both: one failure more, answered like the other
+    tools = [reroute.tool for reroute in saboteur.reroutes]
+    assert set(tools) - {"head_by_server"} == {STEP}
+    assert len(tools) == len(set(tools)) == result.reroutes
+    assert STEP in saboteur.reroutes[0].before
+    assert not [reroute for reroute in saboteur.reroutes if STEP in reroute.after]
+    assert (result.llm_calls, result.left_behind) == (0, [])
     assert text_of(result).splitlines()[3:] == text_of(undisturbed).splitlines()[3:]
 
 
