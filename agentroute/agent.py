@@ -27,7 +27,8 @@ from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, GoalId, NanoUsd, RunId, ToolId, dollars
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, ToolSource
-from agentroute.routing.health import Health, HealthBoard
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.health import Health
 from agentroute.run.events import Chosen, Event, Resumed, RunStarted
 from agentroute.run.plan import Planner, RoutePlan
 from agentroute.run.result import RunResult, result_of
@@ -97,7 +98,7 @@ class Agent:
             name=name,
             graph=self.graph,
             tools={tool.spec.name: tool for tool in callable_tools},
-            board=HealthBoard(health or Health()),
+            board=self._new_board(health or Health()),
             budget=budget or Budget(),
             rates=rates or Rates(),
             escalate=escalate,
@@ -165,9 +166,14 @@ class Agent:
         if health is not None:
             twin._active = set()  # noqa: SLF001
             slots = anyio.Semaphore(self._max_concurrency, fast_acquire=True)
-            twin._services = replace(twin._services, board=HealthBoard(health), slots=slots)  # noqa: SLF001
+            twin._services = replace(twin._services, board=self._new_board(health), slots=slots)  # noqa: SLF001
         twin._planner = twin._new_planner()  # noqa: SLF001
         return twin
+
+    def _new_board(self, health: Health) -> HealthBoard:
+        board = HealthBoard(health, alternatives=self.graph.alternatives)
+        board.know(tuple(self.graph.tools.values()))
+        return board
 
     def _new_planner(self) -> Planner:
         services = self._services

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agentroute.errors import AgentrouteError
 from agentroute.graph.cost import checked
 from agentroute.ids import AttemptId, NanoUsd, RunId, ToolId, nanos
+from agentroute.routing.headroom import Headroom
 
 
 @dataclass(slots=True)
@@ -37,6 +38,8 @@ class Attempt:
     still_running: bool = False
     model: str | None = None
     tokens: tuple[int, int] | None = None
+    headroom: Headroom | None = field(default=None, repr=False)
+    """What the provider said of a rate limit."""
     charged: NanoUsd | None = field(default=None, repr=False)
     on_late: Callable[[bool], None] | None = field(default=None, repr=False)
     """Told (worked or not) when a call that was given up comes back after all; called on the event loop."""
@@ -49,6 +52,24 @@ class Attempt:
         """
         amount = nanos(checked(f"charge of {self.step!r}", "usd", usd))
         self.charged = NanoUsd((self.charged or 0) + amount)
+
+    def rate_limit(self, *, left: float, limit: float = 0.0, resets_in_s: float = 60.0) -> None:
+        """Report what the provider said of a rate limit; HTTP tools and model steps read it from the answer's headers.
+
+        The less is left, the more the tool weighs, for all runs; with nothing left it is not called until the reset.
+
+        Args:
+            left: Calls that may still be made in this window.
+            limit: Calls in a whole window; 0 if unknown, then only `left` counts.
+            resets_in_s: Seconds until the next window.
+
+        Raises:
+            DefinitionError: Not numbers from 0 up.
+        """
+        owner = f"rate limit of {self.step!r}"
+        self.headroom = Headroom(
+            checked(owner, "left", left), checked(owner, "limit", limit), checked(owner, "resets_in_s", resets_in_s)
+        )
 
 
 _current: ContextVar[Attempt] = ContextVar("agentroute_attempt")

@@ -45,6 +45,19 @@ class ToolGraph:
         return {name: tool for name, tool in self.tools.items() if name not in self.auxiliary and tool.produces}
 
     @cached_property
+    def alternatives(self) -> Mapping[ToolId, tuple[ToolSpec, ...]]:
+        """For each tool on a route, the others that produce something it produces."""
+        producers: dict[ArtifactId, list[ToolSpec]] = {}
+        for tool in self.routable.values():
+            for artifact in tool.produces:
+                producers.setdefault(artifact, []).append(tool)
+        found: dict[ToolId, tuple[ToolSpec, ...]] = {}
+        for name, tool in self.routable.items():
+            others = {other.name: other for artifact in tool.produces for other in producers[artifact]}
+            found[name] = tuple(other for other in others.values() if other is not tool)
+        return found
+
+    @cached_property
     def compiled(self) -> CompiledGraph:
         """The same in integers, for the router."""
         return compile_graph(self.routable.values(), self.goals.values())

@@ -1,4 +1,7 @@
-"""Circuit breaker: a pure state machine; time is an argument of every transition."""
+"""Circuit breaker: a pure state machine; time is an argument of every transition.
+
+Whether a failure was one too many is for others to say (`agentroute.routing.reliability`).
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,29 +13,41 @@ LONGEST_COOL_DOWN_S = 300.0
 
 MOST_DOUBLINGS = 32
 
+MOST_PROBES = 3
+"""Probes in a row that must work before a breaker closes which has opened again and again."""
+
+GOOD_CONDUCT = 10
+"""Cool-downs that a tool has to stay in for its former ejections to be forgotten."""
+
 INSTANT_S = 1e-6
 """Moments closer than this are the same moment: the sums behind them are rounded, and nobody can sleep for less."""
 
 
 @dataclass(slots=True)
 class Breaker:
-    """Opens after consecutive failures, lets one probe through after a cool-down, grows the cool-down if it fails.
+    """Open after a failure that was one too many, then half-open: one call at a time, until enough of them worked.
 
-    A generation number discards late outcomes: an attempt that began before the breaker last changed says nothing
-    about the present (after sony/gobreaker).
+    It is hard to fool by going up and down: each time it opens soon after the last, it stays open for twice as long,
+    and asks for one more call that works before it closes (hysteresis). A probe that does not come back holds its place
+    for one cool-down. A generation number discards late outcomes: an attempt that began before the breaker last changed
+    says nothing about the present (after sony/gobreaker).
 
     Attributes:
-        trip_after: Consecutive failures that open it.
-        cool_down_s: Seconds it stays open the first time; doubled each time a probe fails, up to five minutes.
+        cool_down_s: Seconds it stays open the first time; doubled each time it opens again, up to five minutes.
+        ejections: Times it opened, since it last stayed closed for long.
+        closed_at: When it last closed.
+        was_out_s: Seconds it had been out then.
     """
 
-    trip_after: int = 3
     cool_down_s: float = 5.0
-    failures: int = 0
     generation: int = 0
     opened_at: float | None = None
     ejections: int = 0
-    probe_out: bool = False
+    probed_at: float | None = None
+    passed: int = 0
+    closed_at: float = float("-inf")
+    was_out_s: float = 0.0
+    _out_since: float = 0.0
 
     def state(self, now: float) -> BreakerState:
         """The state at `now` (monotonic seconds)."""
@@ -40,49 +55,70 @@ class Breaker:
             return "closed"
         return "open" if now < self.reopens_at() - INSTANT_S else "half-open"
 
+    def cool_down(self) -> float:
+        """Seconds that it stays open this time."""
+        grown = self.cool_down_s * 2 ** min(max(self.ejections - 1, 0), MOST_DOUBLINGS)
+        return min(grown, max(LONGEST_COOL_DOWN_S, self.cool_down_s))
+
     def reopens_at(self) -> float:
         """When the next probe is let through; in the past for a closed breaker."""
-        if self.opened_at is None:
-            return float("-inf")
-        grown = self.cool_down_s * 2 ** min(self.ejections - 1, MOST_DOUBLINGS)
-        return self.opened_at + min(grown, max(LONGEST_COOL_DOWN_S, self.cool_down_s))
+        return float("-inf") if self.opened_at is None else self.opened_at + self.cool_down()
 
-    def admits(self, now: float) -> bool:
-        """Whether a call may be made now: closed, or half-open with no probe under way."""
-        state = self.state(now)
-        return state == "closed" or (state == "half-open" and not self.probe_out)
+    def admits(self, now: float, *, early_s: float | None = None) -> bool:
+        """Whether a call may be made now: closed, or half-open with no probe under way.
+
+        Args:
+            now: Monotonic seconds.
+            early_s: Seconds after which a probe is let through though it is open; for the last way there is.
+        """
+        if self.opened_at is None:
+            return True
+        opens = self.reopens_at() if early_s is None else min(self.reopens_at(), self.opened_at + early_s)
+        return now >= opens - INSTANT_S and not self._probe_is_out(now)
 
     def begin(self, now: float) -> int:
         """Note that a call begins; returns the generation to report its outcome with."""
-        if self.state(now) == "half-open":
-            self.probe_out = True
+        if self.opened_at is not None:
+            self.probed_at = now
         return self.generation
 
-    def succeed(self, generation: int) -> None:
-        """Note a success: a closed breaker forgets its failures, a half-open one closes."""
-        if generation != self.generation:
-            return
-        self.failures = 0
-        if self.opened_at is not None:
-            self._change(opened_at=None)
-            self.ejections = 0
+    def succeed(self, generation: int, now: float) -> bool:
+        """Note a success: a half-open breaker closes once enough probes in a row have worked; True if it did now."""
+        if generation != self.generation or self.opened_at is None:
+            return False
+        self.passed += 1
+        self.probed_at = None
+        if self.passed < min(self.ejections, MOST_PROBES):
+            return False
+        self.was_out_s = now - self._out_since
+        self.closed_at = now
+        self._change(opened_at=None)
+        return True
 
-    def fail(self, generation: int, now: float) -> None:
-        """Note a failure: enough of them in a row, or one while half-open, open the breaker."""
+    def fail(self, generation: int, now: float, *, too_many: bool) -> None:
+        """Note a failure: it opens the breaker if it was one `too_many`, or a probe."""
         if generation != self.generation:
             return
-        self.failures += 1
-        if self.opened_at is not None or self.failures >= self.trip_after:
-            self.ejections += 1
-            self._change(opened_at=now)
+        if self.opened_at is None:
+            if not too_many:
+                return
+            self._out_since = now
+            if now - self.closed_at >= GOOD_CONDUCT * self.cool_down():
+                self.ejections = 0
+        self.ejections += 1
+        self._change(opened_at=now)
 
     def forget(self, generation: int) -> None:
         """Note that a call ended without saying anything about the tool (it was cancelled)."""
         if generation == self.generation:
-            self.probe_out = False
+            self.probed_at = None
+
+    def _probe_is_out(self, now: float) -> bool:
+        """Whether a probe is under way that may still be waited for."""
+        return self.probed_at is not None and now < self.probed_at + max(self.cool_down(), INSTANT_S) - INSTANT_S
 
     def _change(self, *, opened_at: float | None) -> None:
         self.opened_at = opened_at
         self.generation += 1
-        self.failures = 0
-        self.probe_out = False
+        self.passed = 0
+        self.probed_at = None

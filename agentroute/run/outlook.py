@@ -11,7 +11,7 @@ from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
-from agentroute.routing.health import HealthBoard
+from agentroute.routing.board import HealthBoard
 from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.run.events import HAND_OVER, Option
 from agentroute.run.state import RunState
@@ -87,8 +87,11 @@ class Outlook:
     # ---------------------------------------------------------------- single tools
 
     def admitted(self, spec: ToolSpec, now: float) -> bool:
-        """Whether health lets the tool be called now."""
-        return self.board.admits(spec, now + self.origin)
+        """Whether health lets the tool be called now, and its provider's retry budget lets it be called again."""
+        moment = now + self.origin
+        return self.board.admits(spec, moment) and (
+            not self.state.tries.get(spec.name) or self.board.admits_retry(spec, moment)
+        )
 
     def affordable(self, spec: ToolSpec) -> bool:
         """Whether the worst case of one attempt fits into what is left."""
@@ -98,8 +101,11 @@ class Outlook:
         """Earliest start of the next attempt."""
         earliest = self.state.not_before.get(spec.name, 0.0)
         if not self.admitted(spec, now):
-            back = self.board.back_at(spec, now + self.origin) - self.origin
-            earliest = max(earliest, back, now + POLL_S)
+            moment = now + self.origin
+            back = self.board.back_at(spec, moment)
+            if self.state.tries.get(spec.name):
+                back = max(back, self.board.retry_at(spec, moment))
+            earliest = max(earliest, back - self.origin, now + POLL_S)
         return earliest
 
     def obstacle(self, spec: ToolSpec) -> str | None:
@@ -212,7 +218,7 @@ class Outlook:
             goal=goal,
             have=frozenset(self.state.artifacts),
             weights={s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now) for s in specs},
-            latency_s=None if deadline is None else {s.name: s.cost.latency_s for s in specs},
+            latency_s=None if deadline is None else {s.name: self.board.latency(s, now + self.origin) for s in specs},
             within_s=None if deadline is None else deadline - now,
             usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.worst for s in specs},
             within_usd=limit,

@@ -9,7 +9,7 @@ from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget, Ledger
 from agentroute.ids import ArtifactId, GoalId, ToolId, dollars
-from agentroute.routing.health import HealthBoard
+from agentroute.routing.board import HealthBoard
 from agentroute.routing.router import Problem, Route, cheapest_route, missing
 from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState

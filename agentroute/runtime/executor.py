@@ -11,12 +11,13 @@ from pydantic import ValidationError
 from agentroute.attempt import Attempt, serving
 from agentroute.errors import FailureKind, ToolError
 from agentroute.graph.artifact import ArtifactType
+from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Reservation
 from agentroute.guard.effects import idempotency_key
 from agentroute.guard.failures import LONGEST_MESSAGE, Failure, classify
-from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId
+from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId, dollars
 from agentroute.ports import Observer, Tool, Values
-from agentroute.routing.health import Ticket
+from agentroute.routing.board import Ticket
 from agentroute.run.choices import Call
 from agentroute.run.events import (
     AttemptAbandoned,
@@ -94,7 +95,8 @@ class Executor:
         reservation = self._ledger.reserve(spec.cost.worst, model_call=spec.calls_model)
         if reservation is None:
             return None
-        ticket = services.board.begin(spec, services.clock.now())
+        again = spec.name in self._state.tries
+        ticket = services.board.begin(spec, services.clock.now(), again=again)
         try:
             inputs = self._outlook.values_for(spec, call.about)
             started = AttemptStarted(
@@ -227,7 +229,8 @@ class Executor:
         about = flight.started.about
         if flight.started.role == "verify" and about is not None:
             self._check_finding(about, outputs)
-        self._services.board.succeed(flight.ticket, self._services.clock.now())
+        charged = None if attempt.charged is None else dollars(attempt.charged)
+        self._services.board.succeed(flight.ticket, self._services.clock.now(), usd=charged, said=attempt.headroom)
         spent, now, started = flight.settle(attempt, "expected"), self._now(), flight.started
         tool = started.tool
         events: list[Event] = [
@@ -261,7 +264,8 @@ class Executor:
         if attempt.still_running:
             self._left[flight.started.attempt] = attempt
         failure = classify(error, wall=services.clock.wall())
-        self._tell_health(flight.ticket, failure)
+        out_of_time = attempt.deadline > 0 and services.clock.now() >= attempt.deadline - INSTANT_S
+        self._tell_health(flight.ticket, failure, timed_out=out_of_time)
         known = failure.for_effect(spec.effect)
         event = AttemptFailed(
             at=self._now(),
@@ -277,13 +281,19 @@ class Executor:
         )
         return [event]
 
-    def _tell_health(self, ticket: Ticket, failure: Failure) -> None:
+    def _tell_health(self, ticket: Ticket, failure: Failure, *, timed_out: bool) -> None:
         """Pass on what the failure says about the tool; a permanent one says something about the inputs."""
         board, now = self._services.board, self._services.clock.now()
         if failure.kind == "permanent":
             board.forget(ticket)
         else:
-            board.fail(ticket, now, retry_after_s=failure.retry_after_s, rate_limited=failure.kind == "rate_limited")
+            board.fail(
+                ticket,
+                now,
+                retry_after_s=failure.retry_after_s,
+                rate_limited=failure.kind == "rate_limited",
+                timed_out=timed_out,
+            )
 
     def _cut_off(self, flight: "Flight", attempt: Attempt) -> Event:
         """The call was cancelled. If it had begun and changes something, nobody knows whether it did."""

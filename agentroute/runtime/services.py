@@ -11,7 +11,7 @@ from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ToolId
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
-from agentroute.routing.health import HealthBoard
+from agentroute.routing.board import HealthBoard
 
 
 class DirectCalls:

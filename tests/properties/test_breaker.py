@@ -1,7 +1,7 @@
 """Laws of the circuit breaker and of the weights that health gives."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -9,20 +9,23 @@ from hypothesis import strategies as st
 
 from agentroute.graph.cost import Cost, Rates
 from agentroute.graph.tool import ToolSpec
-from agentroute.guard.breaker import LONGEST_COOL_DOWN_S, Breaker
+from agentroute.guard.breaker import LONGEST_COOL_DOWN_S, MOST_PROBES, Breaker
 from agentroute.ids import ToolId
-from agentroute.routing.health import Health, HealthBoard
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.health import Health
 
 Move = tuple[str, int]
 
 
 @dataclass
 class History:
-    """What happened to a breaker, told by the calls alone."""
+    """What happened to a breaker, told by the calls alone: it opens at the `trip_after`th failure in a row."""
 
     breaker: Breaker
+    trip_after: int
     now: float = 0.0
-    under_way: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # generation, changes seen
+    under_way: list[tuple[int, int, float]] = field(default_factory=list[tuple[int, int, float]])
+    """Generation, changes seen, and begin of each call."""
     changes: int = 0
     in_a_row: int = 0
 
@@ -31,24 +34,31 @@ class History:
             self.now += number / 4
         elif what == "begin":
             if self.breaker.admits(self.now):
-                self.under_way.append((self.breaker.begin(self.now), self.changes))
+                self.under_way.append((self.breaker.begin(self.now), self.changes, self.now))
         elif self.under_way:
-            self.end(what, *self.under_way.pop(number % len(self.under_way)))
+            self.end(what, *self.under_way.pop(number % len(self.under_way))[:2])
 
     def end(self, what: str, generation: int, changes: int) -> None:
         before = self.breaker.opened_at
         timely = changes == self.changes
         if what == "succeed":
-            self.breaker.succeed(generation)
+            self.breaker.succeed(generation, self.now)
             self.in_a_row = 0 if timely else self.in_a_row
         elif what == "fail":
-            self.breaker.fail(generation, self.now)
             self.in_a_row += timely
+            self.breaker.fail(generation, self.now, too_many=self.in_a_row >= self.trip_after)
         else:
             self.breaker.forget(generation)
         if self.breaker.opened_at != before or (what == "fail" and timely and before is not None):
             self.changes += 1
             self.in_a_row = 0
+
+    def probes(self) -> int:
+        """Probes under way that still hold their place."""
+        if self.breaker.opened_at is None:
+            return 0
+        left = self.breaker.cool_down()
+        return sum(changes == self.changes and self.now < begun + left for _, changes, begun in self.under_way)
 
 
 moves = st.lists(
@@ -58,42 +68,90 @@ moves = st.lists(
 
 @given(moves=moves, trip_after=st.integers(1, 4))
 def test_what_holds_of_every_breaker_at_every_moment(moves: list[Move], trip_after: int) -> None:
-    history = History(Breaker(trip_after, cool_down_s=2.0))
+    history = History(Breaker(cool_down_s=2.0), trip_after)
     breaker = history.breaker
     for what, number in moves:
         before = (breaker.state(history.now), history.in_a_row)
         history.move(what, number)
         state = breaker.state(history.now)
-        probes = [begun for begun in history.under_way if begun[1] == history.changes and breaker.opened_at is not None]
-        assert len(probes) <= 1, "one probe at a time"
+        assert history.probes() <= 1, "one probe at a time"
         if state == "open":
             assert not breaker.admits(history.now)
             assert history.now < breaker.reopens_at() <= history.now + LONGEST_COOL_DOWN_S
         if before[0] == "closed" and state == "open":
             assert (what, before[1] + 1) >= ("fail", trip_after), "it opens after so many failures in a row"
-        if state == "half-open":
-            assert breaker.admits(history.now) == (not probes)
+        if state == "half-open" and what != "forget":
+            assert breaker.admits(history.now) == (not history.probes())
 
 
 @given(failures=st.integers(1, 5000), cool_down_s=st.floats(0.0, 400.0))
 def test_the_cool_down_grows_up_to_its_bound_however_long_a_tool_stays_dead(failures: int, cool_down_s: float) -> None:
-    breaker = Breaker(1, cool_down_s, ejections=failures, opened_at=0.0)
+    breaker = Breaker(cool_down_s, ejections=failures, opened_at=0.0)
     assert cool_down_s <= breaker.reopens_at() <= max(cool_down_s, LONGEST_COOL_DOWN_S)
-    shorter = Breaker(1, cool_down_s, ejections=max(1, failures - 1), opened_at=0.0)
+    shorter = Breaker(cool_down_s, ejections=max(1, failures - 1), opened_at=0.0)
     assert shorter.reopens_at() <= breaker.reopens_at()
 
 
+@given(moves=moves)
+def test_no_history_keeps_a_healed_tool_out_for_ever(moves: list[Move]) -> None:
+    """Whatever has happened: three calls that work, each made as soon as it may be, and it is in."""
+    history = History(Breaker(cool_down_s=2.0), trip_after=1)
+    breaker = history.breaker
+    for move in moves:
+        history.move(*move)
+    history.under_way.clear()  # these never come back
+    healed_at, calls = history.now, 0
+    while breaker.opened_at is not None:
+        history.now = max(history.now, breaker.reopens_at())
+        if not breaker.admits(history.now):
+            history.now += breaker.cool_down()  # for the probe that never comes back
+        assert breaker.admits(history.now)
+        breaker.succeed(breaker.begin(history.now), history.now)
+        calls += 1
+    assert calls <= MOST_PROBES
+    assert history.now - healed_at <= 2 * LONGEST_COOL_DOWN_S
+
+
+@given(up_s=st.floats(0.0, 20.0))
+def test_going_up_and_down_keeps_a_tool_out_longer_and_longer(up_s: float) -> None:
+    """However soon it fails again after it has come back (within ten cool-downs), it is out for twice as long."""
+    breaker, now, outs = Breaker(cool_down_s=2.0), 0.0, list[float]()
+    for _ in range(12):
+        breaker.fail(breaker.begin(now), now, too_many=True)
+        outs.append(breaker.cool_down())
+        while breaker.opened_at is not None:
+            now = breaker.reopens_at()
+            breaker.succeed(breaker.begin(now), now)
+        now += min(up_s, 10 * 2.0 - 0.001)
+    assert outs == [min(2.0 * 2**n, LONGEST_COOL_DOWN_S) for n in range(12)]
+
+
+def test_good_conduct_is_rewarded() -> None:
+    breaker = Breaker(cool_down_s=2.0, ejections=4, closed_at=0.0)
+    soon = replace(breaker)
+    soon.fail(soon.begin(159.0), 159.0, too_many=True)
+    breaker.fail(breaker.begin(161.0), 161.0, too_many=True)
+    assert (soon.cool_down(), breaker.cool_down()) == (32.0, 2.0)
+
+
+def test_a_probe_that_hangs_holds_its_place_for_one_cool_down() -> None:
+    breaker = Breaker(cool_down_s=2.0)
+    breaker.fail(breaker.begin(0.0), 0.0, too_many=True)
+    breaker.begin(2.0)
+    assert (breaker.admits(3.9), breaker.admits(4.0)) == (False, True)
+
+
 def test_an_outcome_from_before_the_breaker_opened_says_nothing() -> None:
-    breaker = Breaker(trip_after=1, cool_down_s=2.0)
+    breaker = Breaker(cool_down_s=2.0)
     early, tripping = breaker.begin(0.0), breaker.begin(0.0)
-    breaker.fail(tripping, 1.0)
-    breaker.succeed(early)
+    breaker.fail(tripping, 1.0, too_many=True)
+    breaker.succeed(early, 1.0)
     assert breaker.state(1.0) == "open"
     probe = breaker.begin(3.0)
-    breaker.fail(early, 3.0)
+    breaker.fail(early, 3.0, too_many=True)
     breaker.forget(early)
     assert not breaker.admits(3.0)
-    breaker.succeed(probe)
+    breaker.succeed(probe, 3.0)
     assert breaker.state(3.0) == "closed"
 
 
@@ -142,8 +200,8 @@ def test_a_failure_makes_a_tool_weigh_more_and_a_success_no_more(
 def test_what_was_learned_fades(calls: list[tuple[bool, float]]) -> None:
     board, now = lived(calls)
     declared = HealthBoard(Health()).weight(spec(), Rates(), 0.0)
-    gaps = [abs(board.weight(spec(), Rates(), now + age) - declared) for age in (0.0, 300.0, 3000.0, 30_000.0)]
-    assert gaps == sorted(gaps, reverse=True)
+    gaps = [abs(board.weight(spec(), Rates(), now + age) - declared) for age in (300.0, 3000.0, 30_000.0)]
+    assert gaps == sorted(gaps, reverse=True)  # from when the burst has faded, and habit is what is left
     assert gaps[-1] <= 1
 
 
@@ -162,7 +220,8 @@ def test_asking_about_a_tool_changes_nothing(calls: list[tuple[bool, float]], no
 
 def test_tools_of_one_provider_are_judged_by_the_worse_record() -> None:
     board = HealthBoard(Health(trip_after=3))
-    one, two = spec(provider="p"), ToolSpec(ToolId("u"), cost=Cost(usd=0.01, risk=0.1), provider="p")
+    one = ToolSpec(ToolId("t"), cost=Cost(usd=0.01), provider="p")
+    two = replace(one, name=ToolId("u"))
     before = board.weight(two, Rates(), 0.0)
     for _ in range(3):
         board.fail(board.begin(one, 0.0), 0.0)
@@ -189,8 +248,8 @@ def test_a_longer_wait_is_not_shortened_by_a_later_answer() -> None:
 
 
 def test_a_breaker_that_reopens_a_rounding_error_later_lets_one_probe_through_not_two() -> None:
-    breaker = Breaker(trip_after=1, cool_down_s=5.0)
-    breaker.fail(breaker.begin(1.6), 1.6)
+    breaker = Breaker(cool_down_s=5.0)
+    breaker.fail(breaker.begin(1.6), 1.6, too_many=True)
     earlier = 6.6 - 1e-15
     assert breaker.admits(earlier)
     breaker.begin(earlier)

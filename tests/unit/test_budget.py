@@ -212,4 +212,4 @@ async def test_a_thousand_runs_at_once_each_keep_their_budget_and_leak_nothing()
     services = tried.agent._services
     assert services.slots.statistics().tasks_waiting == 0
     assert services.slots.value == 64
-    assert not any(breaker.probe_out for health in services.board._tools.values() for breaker in [health.breaker])
+    assert not any(standing.flying for standing in services.board._tools.values())

@@ -12,7 +12,8 @@ from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.ports import Tool
-from agentroute.routing.health import Health, HealthBoard
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.health import Health
 from agentroute.run.choices import Abandon, Ask, Call, Decision, Finish, Record, Wait
 from agentroute.run.decision import Navigator
 from agentroute.run.events import (

@@ -15,7 +15,8 @@ from agentroute.guard.budget import Ledger
 from agentroute.guard.failures import Failure
 from agentroute.ids import NanoUsd
 from agentroute.ports import Tool, Values
-from agentroute.routing.health import Health, HealthBoard
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.health import Health
 from agentroute.run.choices import Finish
 from agentroute.run.events import (
     AttemptAbandoned,

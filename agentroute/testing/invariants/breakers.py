@@ -4,21 +4,71 @@ The breakers of an agent are shared by its runs, so they are worked out again fr
 order in which the injector saw them begin and end.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentroute.graph.tool import ToolSpec
+from agentroute.graph.toolgraph import ToolGraph
+from agentroute.ids import ToolId
 from agentroute.routing.health import Health
 from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptSucceeded
 from agentroute.testing.faults import Seen
 from agentroute.testing.invariants.case import Case, Violation
 
 LONGEST_COOL_DOWN_S = 300.0
+MOST_PROBES = 3
+GOOD_CONDUCT = 10
+PANIC_S = 1.0
 
 SLACK_S = 1e-9
 """Rounding of differences between times."""
 
+SLACK = 1e-6
+"""Rounding of sums of suspicion."""
+
 Outcome = AttemptSucceeded | AttemptFailed | AttemptAbandoned
+
+
+@dataclass(slots=True)
+class _Suspicion:
+    """How much a sequence of outcomes looks like an outage, by the formulas of the design, in natural logarithms.
+
+    Of two hypotheses, "six of ten calls fail" and "as many fail as usual", the first is weighed against the second; at
+    zero and below it is dropped, and what has come until then is what is usual.
+    """
+
+    health: Health
+    usual: list[float] = field(default_factory=lambda: [0.0, 0.0])  # failed, worked
+    lately: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    evidence: float = 0.0
+    at: float = 0.0
+
+    def outage(self, at: float, risk: float, *, failed: bool) -> bool:
+        """Add an outcome; True if it was one failure too many."""
+        age, self.at = max(0.0, at - self.at), max(at, self.at)
+        self.usual = [count / 2 ** (age / self.health.half_life_s) for count in self.usual]
+        fading = 2 ** (age / self.health.burst_half_life_s)
+        self.lately = [count / fading for count in self.lately]
+        p = min(max((10 * risk + self.usual[0]) / (10 + sum(self.usual)), 0.02), 0.25)
+        if failed:
+            self.lately[0] += 1
+            self.evidence += math.log(0.6) - math.log(p)
+        elif self.evidence > 0:
+            self.lately[1] += 1
+            self.evidence += math.log(0.4) - math.log(1 - p)
+        else:
+            self.usual[1] += 1
+        if self.evidence <= 0:
+            self.usual = [one + other for one, other in zip(self.usual, self.lately, strict=True)]
+            self.forget()
+        if (calls := sum(self.usual)) > 200:
+            self.usual = [200 * count / calls for count in self.usual]
+        return failed and self.evidence >= self.health.trip_after * math.log(0.6 / 0.02) - SLACK
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.lately, self.evidence = [0.0, 0.0], 0.0
 
 
 @dataclass(slots=True)
@@ -26,24 +76,40 @@ class _Shadow:
     """A breaker as the design has it, kept beside the real one."""
 
     health: Health
-    in_a_row: int = 0
+    suspicion: _Suspicion
     opened_at: float | None = None
+    out_since: float = 0.0
+    closed_at: float = float("-inf")
     ejections: int = 0
+    passed: int = 0
     epoch: int = 0
-    probe: int | None = None
+    probe: tuple[int, float] | None = None
     limited_at: float = float("-inf")
     limited_until: float = float("-inf")
 
-    def why_not(self, at: float) -> str | None:
+    def cool_down(self) -> float:
+        """Seconds that it stays open this time."""
+        return min(
+            self.health.cool_down_s * 2 ** min(max(self.ejections, 1) - 1, 40),
+            max(LONGEST_COOL_DOWN_S, self.health.cool_down_s),
+        )
+
+    def back(self) -> float:
+        """When it lets a probe through; in the past if it is closed."""
+        return float("-inf") if self.opened_at is None else self.opened_at + self.cool_down()
+
+    def why_not(self, at: float, *, last_way: bool) -> str | None:
         """Why a call at `at` must not be made; None if it may."""
         if self.limited_at < at - SLACK_S and at < self.limited_until - SLACK_S:
             return f"asked to wait until {self.limited_until:g} s"
         if self.opened_at is None or self.just_opened(at):
             return None
-        back = self.opened_at + min(self.health.cool_down_s * 2 ** (self.ejections - 1), LONGEST_COOL_DOWN_S)
+        back = min(self.back(), self.opened_at + PANIC_S) if last_way else self.back()
         if at < back - SLACK_S:
             return f"open until {back:g} s"
-        return "half-open, and a probe is out" if self.probe is not None else None
+        if self.probe is not None and at < self.probe[1] + self.cool_down() - SLACK_S:
+            return "half-open, and a probe is out"
+        return None
 
     def just_opened(self, at: float) -> bool:
         """Whether it opened in this very moment: a call may have been let through before."""
@@ -53,8 +119,8 @@ class _Shadow:
         """Note the call's epoch: the one before, if it was let through before the breaker opened."""
         if self.just_opened(at):
             return self.epoch - 1
-        if self.opened_at is not None and self.probe is None:
-            self.probe = order
+        if self.opened_at is not None:
+            self.probe = (order, at)
         return self.epoch
 
     def limit(self, call: Seen, end: Outcome | None) -> None:
@@ -64,21 +130,30 @@ class _Shadow:
             self.limited_at = call.ended or call.at
             self.limited_until = max(self.limited_until, self.limited_at + wait)
 
-    def end(self, call: Seen, epoch: int, *, worked: bool | None) -> None:
+    def end(self, call: Seen, epoch: int, risk: float, *, worked: bool | None) -> None:
         """Note how a call ended, unless the breaker has changed since it began."""
         if epoch != self.epoch:
             return
+        at = call.ended or call.at
         if worked is None:
-            self.probe = None if self.probe == call.order else self.probe
+            self.probe = None
+        elif self.opened_at is None:
+            if self.suspicion.outage(at, risk, failed=not worked):
+                if at - self.closed_at >= GOOD_CONDUCT * self.cool_down():
+                    self.ejections = 0
+                self.out_since = at
+                self._open(at)
         elif worked:
-            self.in_a_row = 0
-            if self.opened_at is not None:
-                self.opened_at, self.ejections, self.probe, self.epoch = None, 0, None, self.epoch + 1
+            self.passed, self.probe = self.passed + 1, None
+            if self.passed >= min(self.ejections, MOST_PROBES):
+                self.opened_at, self.closed_at, self.epoch, self.passed = None, at, self.epoch + 1, 0
+                self.suspicion.forget()
         else:
-            self.in_a_row += 1
-            if self.opened_at is not None or self.in_a_row >= self.health.trip_after:
-                self.opened_at, self.probe, self.in_a_row = call.ended or call.at, None, 0
-                self.ejections, self.epoch = self.ejections + 1, self.epoch + 1
+            self._open(at)
+
+    def _open(self, at: float) -> None:
+        self.opened_at, self.probe, self.passed = at, None, 0
+        self.ejections, self.epoch = self.ejections + 1, self.epoch + 1
 
 
 def check_breakers(cases: Sequence[Case], seen: Iterable[Seen]) -> list[Violation]:
@@ -93,31 +168,46 @@ def check_breakers(cases: Sequence[Case], seen: Iterable[Seen]) -> list[Violatio
         for record in case.records:
             if isinstance(record.event, (AttemptSucceeded, AttemptFailed, AttemptAbandoned)):
                 ends[case.run, record.event.attempt] = record.event
-    specs: dict[str, ToolSpec] = {str(name): spec for name, spec in cases[0].graph.tools.items()} if cases else {}
-    return list(_replay(specs, ends, seen, cases[0].health if cases else Health()))
+    if not cases:
+        return []
+    return list(_replay(cases[0].graph, ends, seen, cases[0].health))
 
 
 def _replay(
-    specs: Mapping[str, ToolSpec], ends: Mapping[tuple[str, int], Outcome], seen: Iterable[Seen], health: Health
+    graph: ToolGraph, ends: Mapping[tuple[str, int], Outcome], seen: Iterable[Seen], health: Health
 ) -> Iterator[Violation]:
-    shadows: dict[str, _Shadow] = {}
+    shadows = {name: _Shadow(health, _Suspicion(health)) for spec in graph.tools.values() for name in _judged(spec)}
     epochs: dict[tuple[int, str], int] = {}
     moments = [(call.order, True, call) for call in seen]
     moments += [(call.end_order, False, call) for call in seen if call.end_order is not None]
     for _, begins, call in sorted(moments, key=lambda moment: moment[0]):
-        spec = specs[call.tool]
+        spec = graph.tools[ToolId(call.tool)]
         end = ends.get((call.run, call.attempt))
-        for name in (f"tool {spec.name}", *([f"provider {spec.provider}"] if spec.provider else [])):
-            shadow = shadows.setdefault(name, _Shadow(health))
+        last_way = begins and _is_last_way(spec, graph.routable.values(), shadows, call.at)
+        for name in _judged(spec):
+            shadow = shadows[name]
             if not begins:
                 if name.startswith("tool "):
                     shadow.limit(call, end)
-                shadow.end(call, epochs[call.order, name], worked=_verdict(end))
+                shadow.end(call, epochs[call.order, name], spec.cost.risk, worked=_verdict(end))
                 continue
-            if (why := shadow.why_not(call.at)) is not None:
+            if (why := shadow.why_not(call.at, last_way=last_way)) is not None:
                 what = f"attempt {call.attempt} at {call.at:g} s calls {spec.name}; {name} is {why}"
                 yield Violation(8, call.run, what)
             epochs[call.order, name] = shadow.begin(call.order, call.at)
+
+
+def _judged(spec: ToolSpec) -> list[str]:
+    """Whose breakers a call of the tool has to pass."""
+    return [f"tool {spec.name}", *([f"provider {spec.provider}"] if spec.provider else [])]
+
+
+def _is_last_way(spec: ToolSpec, specs: Iterable[ToolSpec], shadows: Mapping[str, _Shadow], at: float) -> bool:
+    """Whether all that produce the same are out, and this is the one that would be back first."""
+    ways = [other for other in specs if other is spec or set(other.produces) & set(spec.produces)]
+    back = {other.name: max(shadows[name].back() for name in _judged(other)) for other in ways}
+    everything_out = all(at < when - SLACK_S for when in back.values())
+    return len(ways) > 1 and everything_out and min(back, key=lambda name: (back[name], name)) == spec.name
 
 
 def _verdict(end: Outcome | None) -> bool | None:

@@ -9,7 +9,8 @@ from agentroute.graph.tool import KOfN, Need
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId
-from agentroute.routing.health import Health, HealthBoard
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.health import Health
 from agentroute.run.plan import Planner
 from agentroute.testing.scenario.drawing.sketch import AgentSketch, ToolSketch
 

@@ -1,0 +1,388 @@
+"""Health: what calls and monitors say about each tool and provider, shared by all runs of an agent."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agentroute.graph.cost import Rates
+from agentroute.graph.tool import ToolSpec
+from agentroute.guard.breaker import INSTANT_S, Breaker
+from agentroute.guard.retry_budget import RetryBudget
+from agentroute.ids import NANOS_PER_USD, NanoUsd, ToolId
+from agentroute.routing.factors import Factors
+from agentroute.routing.headroom import Headroom
+from agentroute.routing.health import Health
+from agentroute.routing.signals import HealthSignal, foremost
+from agentroute.routing.standing import Standing
+
+LIKELIEST_FAILURE = 0.95
+"""Bound of the failure probability in a weight; what fails more often than that is the breaker's business."""
+
+FAILED_CALL = 1_000
+"""Nano-dollars that a failed attempt costs beyond its price, so that health counts between free tools too."""
+
+SLOW_SECOND = 1_000
+"""Nano-dollars that a second costs beyond what was declared, so that slowness counts where time has no price."""
+
+REPUBLISH_AT = 0.05
+"""Change of a failure probability that makes runs look for another route; smaller ones would only make them flap."""
+
+REPUBLISH_SLOWNESS = 1.25
+"""The same for latency, as a factor."""
+
+OVERDUE = 5.0
+"""A call under way is overdue when it has taken so many times what four of five calls take."""
+
+ROUNDING = 1e-9
+"""Sums of suspicion closer than this are the same."""
+
+PANIC_S = 1.0
+"""Seconds between calls of the last way there is, when every alternative is out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A call under way: whom it says something about, and in which generation of their breakers it began."""
+
+    tool: ToolSpec
+    number: int
+    begun: float
+    standings: tuple[Standing, ...]
+    generations: tuple[int, ...]
+
+
+class HealthBoard:
+    """Health of all tools of an agent. Synchronous, on the event loop, time as an argument: no locks.
+
+    A provider stands beside its tools: what one of them meets, all of them are judged by, whichever record is worse.
+    `version` changes when a route computed before may no longer be the cheapest. `latest` is when a call last began.
+    """
+
+    def __init__(self, settings: Health, *, alternatives: Mapping[ToolId, Sequence[ToolSpec]] | None = None) -> None:
+        """Start neutral: every tool as declared.
+
+        Args:
+            settings: How quickly trust is lost and regained.
+            alternatives: Other tools that produce something each tool produces.
+        """
+        self.settings = settings
+        self.version = 0
+        self.latest = 0.0
+        self._alternatives = alternatives or {}
+        self._fading = settings.fading
+        self._tools: dict[ToolId, Standing] = {}
+        self._providers: dict[str, Standing] = {}
+        self._retries: dict[str, RetryBudget] = {}
+        self._numbers = itertools.count()
+
+    # ---------------------------------------------------------------- what routes ask
+
+    def weight(self, tool: ToolSpec, rates: Rates, now: float) -> NanoUsd:
+        """Expected cost until success under current health, in nano-dollars."""
+        return self.factors(tool, rates, now).weight
+
+    def factors(self, tool: ToolSpec, rates: Rates, now: float) -> Factors:
+        """The weight of a tool, and why.
+
+        ``cost / (1 - p)`` plus the expected number of failed attempts ``p / (1 - p)`` at `FAILED_CALL` each, times
+        what rate limits, a recent outage and monitors say.
+        """
+        cost, standings = tool.cost, self._standings(tool)
+        own = standings[0]
+        usual, most = self._times(tool, now)
+        overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else 0
+        p_fail, limit, returning = self._p_fail(tool, standings, now, overdue), 1.0, 1.0
+        for standing in standings:
+            limit = max(limit, standing.limit.factor(now))
+            returning = max(returning, standing.returning(now))
+        signal = self._signal(standings, now)
+        usd = own.price.expected(cost.usd)
+        price = NANOS_PER_USD * (usd + rates.usd_per_second * usual + rates.usd_per_risk * cost.risk)
+        price += SLOW_SECOND * max(0.0, usual - cost.latency_s) + FAILED_CALL * p_fail
+        factor = 1.0 if signal is None else signal.factor_at(now)
+        weight = NanoUsd(round(price / (1 - p_fail) * limit * returning * factor))
+        heard = [standing.heard_at for standing in standings if standing.heard_at is not None]
+        age_s = now - max(heard) if heard else None
+        return Factors(tool.name, weight, usd, usual, p_fail, limit, returning, factor, _who(signal), age_s)
+
+    def latency(self, tool: ToolSpec, now: float) -> float:
+        """Seconds that four of five calls of the tool take, as far as is known; for deadlines."""
+        return self._times(tool, now)[1]
+
+    def admits(self, tool: ToolSpec, now: float) -> bool:
+        """Whether the tool may be called now: not asked to wait, and no breaker in the way."""
+        standings = self._standings(tool)
+        if any(now < standing.limit.opens_at(now) - INSTANT_S for standing in standings):
+            return False
+        if all(standing.breaker.admits(now) for standing in standings):
+            return True
+        return self._is_last_way(tool, now) and all(s.breaker.admits(now, early_s=PANIC_S) for s in standings)
+
+    def back_at(self, tool: ToolSpec, now: float) -> float:
+        """When the tool may be called again (monotonic seconds); `now` if it may already."""
+        standings = self._standings(tool)
+        reopens = max(standing.breaker.reopens_at() for standing in standings)
+        if reopens > now and self._is_last_way(tool, now):
+            reopens = max(min(s.breaker.reopens_at(), (s.breaker.opened_at or now) + PANIC_S) for s in standings)
+        return max(now, reopens, *(standing.limit.opens_at(now) for standing in standings))
+
+    def admits_retry(self, tool: ToolSpec, now: float) -> bool:
+        """Whether the provider's retry budget allows for one more."""
+        return self._retry_budget(tool).allows(now)
+
+    def retry_at(self, tool: ToolSpec, now: float) -> float:
+        """When the provider's retry budget allows for one more."""
+        return self._retry_budget(tool).allows_at(now)
+
+    def is_open(self, tool: ToolSpec, now: float) -> bool:
+        """Whether a breaker keeps the tool out."""
+        return any(standing.breaker.state(now) == "open" for standing in self._standings(tool))
+
+    def is_on_probation(self, tool: ToolSpec) -> bool:
+        """Whether a breaker is open or half-open: at best, one call at a time is let through."""
+        return any(standing.breaker.opened_at is not None for standing in self._standings(tool))
+
+    # ---------------------------------------------------------------- what calls say
+
+    def begin(self, tool: ToolSpec, now: float, *, again: bool = False) -> Ticket:
+        """Note that a call begins; `again`: after a failure of the same tool in the same run."""
+        self.latest = now
+        standings, number = self._standings(tool), next(self._numbers)
+        if self.is_on_probation(tool):
+            self.version += 1  # the one probe is taken: for everybody else the tool is out again
+        self._retry_budget(tool).spend(now, again=again)
+        standings[0].flying[number] = now
+        for standing in standings:
+            standing.limit.begin()
+        return Ticket(tool, number, now, standings, tuple([standing.breaker.begin(now) for standing in standings]))
+
+    def succeed(self, ticket: Ticket, now: float, *, usd: float | None = None, said: Headroom | None = None) -> None:
+        """Note that the call worked.
+
+        Args:
+            ticket: The call.
+            now: Monotonic seconds.
+            usd: What it cost, if the tool said so.
+            said: What its answer said of a rate limit.
+        """
+        tool, took_s = ticket.tool, now - ticket.begun
+        self._landed(ticket, now)
+        self._timed(ticket, took_s, now, given_up=False)
+        if usd is not None:
+            ticket.standings[0].price.paid(usd)
+        if said is not None:
+            ticket.standings[-1].limit.heard(said, now)
+        for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
+            standing.worked_at = now
+            breaker = standing.breaker
+            if generation != breaker.generation:
+                continue  # from before the breaker last changed: it says nothing about the present
+            if breaker.opened_at is not None:
+                self.version += 1
+                if breaker.succeed(generation, now):
+                    standing.reliability.end_burst()
+            else:
+                standing.reliability.succeed(tool.cost.risk, now, self._fading)
+            self._publish(tool, standing, now, took_s)
+
+    def fail(
+        self,
+        ticket: Ticket,
+        now: float,
+        *,
+        retry_after_s: float | None = None,
+        rate_limited: bool = False,
+        timed_out: bool = False,
+    ) -> None:
+        """Note that the call failed for reasons that say something about the tool.
+
+        A rate limit is a request to wait, not a fault: it closes the tool for a while and leaves its record alone.
+
+        Args:
+            ticket: The call.
+            now: Monotonic seconds.
+            retry_after_s: Seconds the provider asked to wait.
+            rate_limited: It refused for this reason alone.
+            timed_out: It was given up: whatever it would have taken, it took at least so long.
+        """
+        if rate_limited:
+            wait = self.settings.backoff_s if retry_after_s is None else retry_after_s
+            ticket.standings[0].limit.wait(now + wait)
+            self.version += 1
+            self.forget(ticket)
+            return
+        self._landed(ticket, now)
+        took_s = None
+        if timed_out:
+            took_s = now - ticket.begun
+            self._timed(ticket, took_s, now, given_up=True)
+        for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
+            breaker = standing.breaker
+            if generation != breaker.generation:
+                continue
+            suspicion = standing.reliability.fail(ticket.tool.cost.risk, now, self._fading)
+            breaker.fail(generation, now, too_many=suspicion >= self.settings.trip_after - ROUNDING)
+            self.version += breaker.generation != generation
+            self._publish(ticket.tool, standing, now, took_s)
+
+    def forget(self, ticket: Ticket) -> None:
+        """Note that the call ended without saying anything about the tool."""
+        ticket.standings[0].flying.pop(ticket.number, None)
+        for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
+            self.version += standing.breaker.opened_at is not None
+            standing.breaker.forget(generation)
+
+    def still_admits(self, ticket: Ticket, now: float) -> bool:
+        """Whether nothing has been learned since the call was admitted that would keep it from being made."""
+        pairs = zip(ticket.standings, ticket.generations, strict=True)
+        if any(now < standing.limit.closed_until - INSTANT_S for standing in ticket.standings):
+            return False
+        return all(s.breaker.opened_at is None or s.breaker.generation == generation for s, generation in pairs)
+
+    # ---------------------------------------------------------------- what monitors say
+
+    def signal(self, signal: HealthSignal, now: float) -> None:
+        """Take note of a monitor's word, in place of its last one about the same subject.
+
+        An outage that a monitor has measured counts until a call works: what calls meet outranks what probes see.
+        """
+        standing = self._tools.get(ToolId(signal.subject)) or self._providers.get(signal.subject)
+        if standing is None or signal.stale(now):
+            return
+        before = standing.signals.get(signal.monitor)
+        if before is not None and before.at > signal.at:
+            return  # overtaken on its way
+        standing.signals[signal.monitor] = signal
+        if before is None or before.factor != signal.factor:
+            self.version += 1
+
+    def know(self, tools: Sequence[ToolSpec]) -> None:
+        """Open a record for each tool, so that monitors can speak of it before it is called."""
+        for tool in tools:
+            self._standings(tool)
+
+    # ---------------------------------------------------------------- inside
+
+    def _landed(self, ticket: Ticket, now: float) -> None:
+        """Note that a call has said something of its tool."""
+        ticket.standings[0].flying.pop(ticket.number, None)
+        for standing in ticket.standings:
+            standing.heard_at = now
+
+    def _timed(self, ticket: Ticket, took_s: float, now: float, *, given_up: bool) -> None:
+        """Note how long a call took; for the provider, in multiples of what was declared of the tool."""
+        declared = ticket.tool.cost.latency_s
+        own, *shared = ticket.standings
+        notes = [(own.latency, took_s, declared)]
+        if declared > 0:
+            notes += [(standing.latency, took_s / declared, 1.0) for standing in shared]
+        for latency, value, expected in notes:
+            if given_up:
+                latency.observe_given_up(value, expected, now)
+            else:
+                latency.observe(value, now)
+
+    def _times(self, tool: ToolSpec, now: float) -> tuple[float, float]:
+        """Seconds that half, and four of five, of its calls take: by its own record or its provider's, the slower."""
+        declared, half_life_s = tool.cost.latency_s, self.settings.half_life_s
+        own, *shared = self._standings(tool)
+        usual, most = own.latency.quantiles(declared, now, half_life_s)
+        for standing in shared:
+            times, most_times = standing.latency.quantiles(1.0, now, half_life_s)
+            usual, most = max(usual, declared * times), max(most, declared * most_times)
+        return usual, most
+
+    def _p_fail(self, tool: ToolSpec, standings: Sequence[Standing], now: float, overdue: int) -> float:
+        """Expected share of failing calls, by the worst record.
+
+        Half-open, a tool whose calls change nothing that could not be done twice weighs as if the outage were over:
+        somebody has to find out, and it is one call per cool-down.
+        """
+        worst = 0.0
+        for standing in standings:
+            curious = standing.breaker.state(now) == "half-open" and tool.effect != "once"
+            record = standing.reliability
+            found = (
+                record.habit(tool.cost.risk, now, self._fading)
+                if curious
+                else record.p_fail(
+                    tool.cost.risk, now, self._fading, overdue=overdue if standing is standings[0] else 0
+                )
+            )
+            worst = max(worst, found)
+        return min(worst, LIKELIEST_FAILURE)
+
+    def _signal(self, standings: Sequence[Standing], now: float) -> HealthSignal | None:
+        """The monitor's word that counts for a tool, of all about it and its provider."""
+        if not any(standing.signals for standing in standings):
+            return None
+        return foremost(
+            (
+                signal
+                for standing in standings
+                for signal in standing.signals.values()
+                if signal.kind != "outage" or signal.factor <= 1 or standing.worked_at < signal.at
+            ),
+            now,
+        )
+
+    def _is_last_way(self, tool: ToolSpec, now: float) -> bool:
+        """Whether every alternative of a tool is out too, and this is the one that would be back first.
+
+        The cap on ejections: of several ways to the same artifact, breakers may shut all but one. The last is called
+        now and then even so, instead of after a cool-down that may have grown to minutes.
+        """
+        others = self._alternatives.get(tool.name, ())
+        if not others or any(self._is_in(other, now) for other in others):
+            return False
+        return min((self._reopens_at(spec), spec.name) for spec in (tool, *others))[1] == tool.name
+
+    def _is_in(self, tool: ToolSpec, now: float) -> bool:
+        return not self.is_open(tool, now)
+
+    def _reopens_at(self, tool: ToolSpec) -> float:
+        return max(standing.breaker.reopens_at() for standing in self._standings(tool))
+
+    def _retry_budget(self, tool: ToolSpec) -> RetryBudget:
+        owner = f"provider {tool.provider}" if tool.provider is not None else f"tool {tool.name}"
+        budget = self._retries.get(owner)
+        if budget is None:
+            budget = self._retries[owner] = RetryBudget(self.settings.retry_reserve, self.settings.retry_share)
+        return budget
+
+    def _standings(self, tool: ToolSpec) -> tuple[Standing, ...]:
+        """The tool's own standing and, if it has one, its provider's."""
+        own = self._tools.get(tool.name)
+        if own is None:
+            own = self._tools[tool.name] = self._new_standing()
+        if tool.provider is None:
+            return (own,)
+        shared = self._providers.get(tool.provider)
+        if shared is None:
+            shared = self._providers[tool.provider] = self._new_standing()
+        return own, shared
+
+    def _new_standing(self) -> Standing:
+        return Standing(Breaker(self.settings.cool_down_s))
+
+    def _publish(self, tool: ToolSpec, standing: Standing, now: float, took_s: float | None) -> None:
+        """Bump the version when a standing has moved enough to matter to a route."""
+        p_fail = standing.reliability.p_fail(tool.cost.risk, now, self._fading)
+        known, known_s = standing.published or (tool.cost.risk, tool.cost.latency_s)
+        usual_s = known_s
+        if took_s is not None and not _alike(took_s, known_s):  # else no quantile can have moved far
+            usual_s = self._times(tool, now)[0]
+        if abs(p_fail - known) > REPUBLISH_AT or not _alike(usual_s, known_s):
+            standing.published = (p_fail, usual_s)
+            self.version += 1
+
+
+def _alike(one_s: float, other_s: float) -> bool:
+    """Whether two durations differ too little to matter."""
+    return max(one_s, other_s) <= REPUBLISH_SLOWNESS * min(one_s, other_s)
+
+
+def _who(signal: HealthSignal | None) -> str:
+    if signal is None:
+        return ""
+    return f"{signal.monitor}: {signal.reason}" if signal.reason else signal.monitor

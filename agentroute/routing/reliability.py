@@ -1,0 +1,142 @@
+"""How likely a call is to fail, and whether it has begun to fail: habit and burst, told apart."""
+
+import math
+from dataclasses import dataclass
+
+HABIT_STRENGTH = 10.0
+"""Calls that the declared risk counts for when habit is estimated."""
+
+PRIOR_STRENGTH = 2.0
+"""Calls that habit counts for in the failure probability, against the burst of the moment."""
+
+HABIT_MEMORY = 200.0
+"""Calls that habit looks back on."""
+
+RAREST, COMMONEST = 0.02, 0.25
+"""Bounds of a habit that an outage is told from: nobody is perfect, and who fails more often is not in order."""
+
+OUTAGE = 0.6
+"""Share of failing calls that an outage is taken to have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fading:
+    """How fast things are forgotten: half-lives in seconds."""
+
+    habit_s: float
+    burst_s: float
+
+    def of_habit(self, age: float) -> float:
+        """Share of a habit that is left after `age` seconds."""
+        return math.exp2(-age / self.habit_s)
+
+    def of_burst(self, age: float) -> float:
+        """Share of a burst that is left after `age` seconds."""
+        return math.exp2(-age / self.burst_s)
+
+
+@dataclass(slots=True)
+class Reliability:
+    """Counts of one tool or provider, on two time scales.
+
+    *Habit* is the long-run share of failures. *The burst* is what has come since things last looked normal. Which of
+    the two explains the burst is decided by a cumulative sum of log-likelihood ratios (Page 1954): each failure adds
+    to the suspicion that this is an outage, each success takes some away, and at zero the burst is put down to habit.
+    A tool that hardly ever fails is under full suspicion after the first few failures in a row; one that fails one
+    call in five by habit is given more. Calls of many runs can come in any order: what counts is how they look as a
+    sequence, so a thousand runs at once do not open a breaker that one would have left closed.
+
+    The failure probability is the mean of a Beta distribution whose prior is the habit and whose data is the burst, and
+    never below the habit. Both fade with time, the burst soon and the habit late, so that a tool nobody calls drifts
+    back to what was declared of it. Suspicion does not: three failures in a row are that, whenever they were.
+
+    Attributes:
+        failed, worked: Habit: decaying counts of calls, as of `as_of`.
+        burst_failed, burst_worked: The burst, as of `as_of`.
+        suspicion: Failures in a row that the burst amounts to, for a tool that hardly ever fails.
+        as_of: Monotonic seconds.
+    """
+
+    failed: float = 0.0
+    worked: float = 0.0
+    burst_failed: float = 0.0
+    burst_worked: float = 0.0
+    suspicion: float = 0.0
+    as_of: float = float("-inf")
+
+    def p_fail(self, declared: float, now: float, fading: Fading, *, overdue: int = 0) -> float:
+        """Expected share of failing calls.
+
+        Args:
+            declared: What the contract says.
+            now: Monotonic seconds.
+            fading: How fast things are forgotten.
+            overdue: Calls under way that should have answered long ago: they count as if they had failed.
+        """
+        habit = self.habit(declared, now, fading)
+        if not self.burst_failed and not overdue:
+            return habit
+        age = now - self.as_of
+        kept = fading.of_burst(age) if age > 0 else 1.0
+        failed, worked = kept * self.burst_failed + overdue, kept * self.burst_worked
+        return max(habit, (PRIOR_STRENGTH * habit + failed) / (PRIOR_STRENGTH + failed + worked))
+
+    def habit(self, declared: float, now: float, fading: Fading) -> float:
+        """Share of failing calls in the long run; before there are calls, what was declared."""
+        age = now - self.as_of
+        return self._habit(declared, fading.of_habit(age) if age > 0 else 1.0)
+
+    def fail(self, declared: float, now: float, fading: Fading) -> float:
+        """Note a failure; returns the suspicion there is now."""
+        self._fade(now, fading)
+        self.burst_failed += 1
+        self.suspicion += math.log(OUTAGE / self._normal(declared)) / _FULL
+        return self.suspicion
+
+    def succeed(self, declared: float, now: float, fading: Fading) -> None:
+        """Note a success. With no burst going on, it is simply counted."""
+        self._fade(now, fading)
+        if self.suspicion > 0:
+            self.suspicion -= math.log((1 - self._normal(declared)) / (1 - OUTAGE)) / _FULL
+            self.burst_worked += 1
+            if self.suspicion > 0:
+                return
+            self.failed += self.burst_failed
+            self.worked += self.burst_worked
+            self.end_burst()
+        else:
+            self.worked += 1
+        calls = self.failed + self.worked
+        if calls > HABIT_MEMORY:
+            self.failed *= HABIT_MEMORY / calls
+            self.worked *= HABIT_MEMORY / calls
+
+    def end_burst(self) -> None:
+        """Begin anew: what has come lately was an outage that is over, and no habit."""
+        self.burst_failed = self.burst_worked = self.suspicion = 0.0
+
+    def _habit(self, declared: float, kept: float) -> float:
+        failed, worked = kept * self.failed, kept * self.worked
+        return (HABIT_STRENGTH * declared + failed) / (HABIT_STRENGTH + failed + worked)
+
+    def _normal(self, declared: float) -> float:
+        """The habit that an outage is told from."""
+        return min(max(self._habit(declared, 1.0), RAREST), COMMONEST)
+
+    def _fade(self, now: float, fading: Fading) -> None:
+        """Bring the counts to what they are worth at `now`."""
+        age = now - self.as_of
+        if age <= 0:
+            return
+        self.as_of = now
+        kept = fading.of_habit(age)
+        self.failed *= kept
+        self.worked *= kept
+        if self.burst_failed:
+            kept = fading.of_burst(age)
+            self.burst_failed *= kept
+            self.burst_worked *= kept
+
+
+_FULL = math.log(OUTAGE / RAREST)
+"""What a failure of a tool that hardly ever fails adds: the unit in which suspicion is told."""

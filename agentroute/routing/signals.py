@@ -1,0 +1,82 @@
+"""What monitors say, and which of them is listened to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from agentroute.errors import DefinitionError
+from agentroute.graph.cost import checked
+
+SignalKind = Literal["outage", "risk", "intent", "progress", "rate-limit", "latency", "deadline", "budget"]
+"""What a signal is about; the kind decides its priority."""
+
+PRIORITIES: Mapping[SignalKind, float] = {
+    "outage": 0.99,
+    "risk": 0.95,
+    "intent": 0.9,
+    "progress": 0.8,
+    "rate-limit": 0.7,
+    "latency": 0.6,
+    "deadline": 0.5,
+    "budget": 0.4,
+}
+"""Of several signals about one subject, the one of highest priority counts (Self-Healing Router, section 3)."""
+
+LARGEST_FACTOR = 100.0
+
+FRESH_S = 60.0
+"""Seconds until a signal that nobody repeats counts for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSignal:
+    """What a monitor has to say about a tool or a provider.
+
+    Attributes:
+        subject: Name of a tool, or of a provider.
+        kind: What it is about.
+        monitor: Who says so.
+        reason: Why, for people.
+        factor: On the weight: above 1 to be avoided, below 1 to be preferred, 1 for "all is well". A signal never
+            removes a tool: that is for the breaker, which goes by calls.
+        at: When it was measured (monotonic seconds), which may be long before it arrives.
+        fresh_s: Seconds from then on in which it fades to nothing, unless it is repeated.
+    """
+
+    subject: str
+    kind: SignalKind
+    monitor: str
+    reason: str = ""
+    factor: float = 1.0
+    at: float = 0.0
+    fresh_s: float = FRESH_S
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be weighed."""
+        owner = f"signal of {self.monitor!r} about {self.subject!r}"
+        if self.kind not in PRIORITIES:
+            raise DefinitionError(owner, f"kind must be one of {', '.join(PRIORITIES)}, not {self.kind!r}")
+        if checked(owner, "factor", self.factor, largest=LARGEST_FACTOR) < 1 / LARGEST_FACTOR:
+            raise DefinitionError(owner, f"factor must be from {1 / LARGEST_FACTOR:g} to {LARGEST_FACTOR:g}")
+        if checked(owner, "fresh_s", self.fresh_s) == 0:
+            raise DefinitionError(owner, "fresh_s must be above 0")
+
+    @property
+    def priority(self) -> float:
+        """Rank among signals about the same subject, 0 to 1."""
+        return PRIORITIES[self.kind]
+
+    def factor_at(self, now: float) -> float:
+        """The factor at `now`: it fades to 1."""
+        left = max(0.0, 1.0 - max(0.0, now - self.at) / self.fresh_s)
+        return self.factor**left
+
+    def stale(self, now: float) -> bool:
+        """Whether nothing is left of it."""
+        return now - self.at >= self.fresh_s
+
+
+def foremost(signals: Iterable[HealthSignal], now: float) -> HealthSignal | None:
+    """The one signal that counts: fresh, of highest priority; of equals the worse, then by the monitor's name."""
+    fresh = [signal for signal in signals if not signal.stale(now)]
+    return min(fresh, key=lambda signal: (-signal.priority, -signal.factor, signal.monitor), default=None)

@@ -1,0 +1,77 @@
+"""What is known of one tool or one provider: all that calls and monitors have said of it."""
+
+from dataclasses import dataclass, field
+
+from agentroute.guard.breaker import Breaker
+from agentroute.routing.headroom import RateLimit
+from agentroute.routing.latency import Latency
+from agentroute.routing.reliability import Reliability
+from agentroute.routing.signals import HealthSignal
+
+PRICED_CALLS = 4.0
+"""Calls that the declared price counts for, against those whose price is known."""
+
+FADING_PRICE = 0.93
+"""What each further call leaves of the weight of the prices before it."""
+
+
+@dataclass(slots=True)
+class Price:
+    """What calls really cost, as a decaying mean: what is spent is the sum, so here the mean is right."""
+
+    usd: float = 0.0
+    calls: float = 0.0
+
+    def paid(self, usd: float) -> None:
+        """Note what a call cost, in USD."""
+        self.usd = self.usd * FADING_PRICE + usd
+        self.calls = self.calls * FADING_PRICE + 1
+
+    def expected(self, declared: float) -> float:
+        """What a call is expected to cost, in USD."""
+        return (PRICED_CALLS * declared + self.usd) / (PRICED_CALLS + self.calls)
+
+
+@dataclass(slots=True)
+class Standing:
+    """The record of a tool, or of a provider whose tools fail together.
+
+    Attributes:
+        breaker: Whether it is in the graph at all.
+        reliability: How often calls fail.
+        latency: How long calls take: in seconds for a tool, in multiples of what was declared for a provider.
+        limit: How much may still be asked.
+        price: What calls cost.
+        flying: When the calls under way began, oldest first, by the number of their ticket.
+        signals: The latest word of each monitor.
+        heard_at: When a call last said something about it; None: never.
+        worked_at: When a call last worked.
+        published: Failure probability and slowness that the routes of today rest on.
+    """
+
+    breaker: Breaker
+    reliability: Reliability = field(default_factory=Reliability)
+    latency: Latency = field(default_factory=Latency)
+    limit: RateLimit = field(default_factory=RateLimit)
+    price: Price = field(default_factory=Price)
+    flying: dict[int, float] = field(default_factory=dict[int, float])
+    signals: dict[str, HealthSignal] = field(default_factory=dict[str, HealthSignal])
+    heard_at: float | None = None
+    worked_at: float = float("-inf")
+    published: tuple[float, float] | None = None
+
+    def returning(self, now: float) -> float:
+        """Factor on the weight of what has just come back: from 2 to 1, over as long as it had been out."""
+        breaker = self.breaker
+        if breaker.was_out_s <= 0:
+            return 1.0
+        return 1.0 + min(1.0, max(0.0, 1.0 - (now - breaker.closed_at) / breaker.was_out_s))
+
+    def overdue(self, allowed_s: float, now: float) -> int:
+        """How many of the calls under way have taken longer than `allowed_s`."""
+        count = 0
+        for begun in self.flying.values():
+            if now - begun <= allowed_s:
+                break
+            count += 1
+        return count

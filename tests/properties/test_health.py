@@ -1,0 +1,392 @@
+"""Laws of health: what calls and monitors may do to a tool's standing, whatever their order."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentroute.graph.cost import Cost, Rates
+from agentroute.graph.tool import ToolSpec
+from agentroute.guard.breaker import LONGEST_COOL_DOWN_S, MOST_PROBES
+from agentroute.ids import ToolId
+from agentroute.routing.board import HealthBoard, Ticket
+from agentroute.routing.headroom import Headroom
+from agentroute.routing.health import Health
+from agentroute.routing.latency import Latency
+from agentroute.routing.signals import PRIORITIES, HealthSignal, foremost
+
+RATES = Rates(usd_per_second=0.01)
+
+Ending = Literal["work", "fail", "hang", "limit", "forget"]
+
+
+def spec(name: str = "t", **options: object) -> ToolSpec:
+    declared = Cost(usd=0.01, latency_s=1.0, risk=0.1)
+    return ToolSpec(ToolId(name), cost=declared, **{"effect": "read", **options})  # pyright: ignore[reportArgumentType]
+
+
+@dataclass(frozen=True)
+class Act:
+    """Some time passes, and then a call ends that took some time."""
+
+    pause_s: float
+    ending: Ending
+    took_s: float
+
+
+acts = st.builds(
+    Act,
+    pause_s=st.sampled_from([0.0, 0.1, 1.0, 5.0, 30.0, 400.0]) | st.floats(0.0, 400.0),
+    ending=st.sampled_from(["work", "work", "fail", "fail", "hang", "limit", "forget"]),
+    took_s=st.sampled_from([0.01, 1.0, 10.0]) | st.floats(0.001, 30.0),
+)
+histories = st.lists(acts, max_size=40)
+tools = st.sampled_from([spec(), spec(effect="once"), spec(provider="p")])
+
+
+@dataclass
+class Life:
+    """A tool, and what calls have said of it. Calls are made whenever it lets them."""
+
+    tool: ToolSpec
+    board: HealthBoard = field(default_factory=lambda: HealthBoard(Health(cool_down_s=2.0)))
+    now: float = 0.0
+    calls: int = 0
+
+    def live(self, history: list[Act]) -> "Life":
+        for act in history:
+            self.act(act)
+        return self
+
+    def act(self, act: Act) -> None:
+        self.now += act.pause_s
+        if self.board.admits(self.tool, self.now):
+            ticket = self.board.begin(self.tool, self.now)
+            self.now += act.took_s
+            self.end(ticket, act.ending)
+            self.calls += 1
+
+    def end(self, ticket: Ticket, ending: Ending) -> None:
+        if ending == "work":
+            self.board.succeed(ticket, self.now)
+        elif ending == "forget":
+            self.board.forget(ticket)
+        else:
+            limited, hung = ending == "limit", ending == "hang"
+            wait = 3.0 if limited else None
+            self.board.fail(ticket, self.now, retry_after_s=wait, rate_limited=limited, timed_out=hung)
+
+    def standing(self) -> tuple[float, bool, float]:
+        """How bad the tool stands: seconds until it may be called, whether for one call on probation, and its weight."""
+        out_s = self.board.back_at(self.tool, self.now) - self.now
+        return out_s, self.board.is_on_probation(self.tool), self.board.weight(self.tool, RATES, self.now)
+
+
+@given(history=histories, tool=tools, ending=st.sampled_from(["fail", "hang"]), took_s=st.floats(0.001, 30.0))
+def test_bad_behaviour_never_improves_a_standing(
+    history: list[Act], tool: ToolSpec, ending: Ending, took_s: float
+) -> None:
+    """A call that fails leaves the tool as it was at best: measured against a call that says nothing."""
+    bad, silent = Life(tool).live(history), Life(tool).live(history)
+    bad.act(Act(0.0, ending, took_s))
+    silent.act(Act(0.0, "forget", took_s))
+    assert bad.standing() >= silent.standing()
+
+
+@given(history=histories, tool=tools)
+def test_good_behaviour_never_worsens_a_standing(history: list[Act], tool: ToolSpec) -> None:
+    """A call that works, as fast as declared and as any before, leaves the tool as it was at worst."""
+    fastest = min(tool.cost.latency_s, *(act.took_s for act in history), 1.0)
+    good, silent = Life(tool).live(history), Life(tool).live(history)
+    good.act(Act(0.0, "work", fastest))
+    silent.act(Act(0.0, "forget", fastest))
+    assert good.standing() <= silent.standing()
+
+
+@given(history=histories, tool=tools, fast_s=st.floats(0.001, 30.0), slower_s=st.floats(0.0, 30.0))
+def test_a_slower_call_never_makes_a_tool_lighter(
+    history: list[Act], tool: ToolSpec, fast_s: float, slower_s: float
+) -> None:
+    lives: list[Life] = []
+    for took_s in (fast_s, fast_s + slower_s):
+        life = Life(tool).live(history)
+        begun = life.now
+        if not life.board.admits(tool, begun):
+            return
+        ticket = life.board.begin(tool, begun)
+        life.now = begun + fast_s + slower_s  # seen at the same moment
+        life.board.succeed(replace(ticket, begun=life.now - took_s), life.now)
+        lives.append(life)
+    fast, slow = lives
+    assert slow.standing() >= fast.standing()
+
+
+@given(history=histories, effect=st.sampled_from(["read", "idempotent", "once"]))
+def test_two_tools_with_the_same_history_stand_the_same(history: list[Act], effect: str) -> None:
+    one = Life(spec("a", effect=effect)).live(history)
+    other = Life(spec("z", effect=effect)).live(history)
+    assert one.standing() == other.standing()
+
+
+@given(history=histories)
+def test_two_tools_of_one_board_with_the_same_history_stand_the_same(history: list[Act]) -> None:
+    """Whatever happens to them in turn: no tool is at an advantage for having come first."""
+    board = HealthBoard(Health(cool_down_s=2.0))
+    first, second = Life(spec("a"), board), Life(spec("z"), board)
+    for act in history:
+        first.act(act)
+        second.act(act)
+        assert first.standing() == second.standing()
+
+
+@given(history=histories, tool=tools)
+def test_no_history_keeps_a_healed_tool_out_for_ever(history: list[Act], tool: ToolSpec) -> None:
+    """A few calls that work, each as soon as it may be made, and it is in; a while later, it weighs as declared."""
+    life = Life(tool).live(history)
+    healed_at, needed = life.now, 0
+    while life.board.is_open(tool, life.now) or needed == 0:
+        life.now = life.board.back_at(tool, life.now)
+        ticket = life.board.begin(tool, life.now)
+        life.board.succeed(ticket, life.now)
+        needed += 1
+    while needed < MOST_PROBES:
+        life.now = life.board.back_at(tool, life.now)
+        life.board.succeed(life.board.begin(tool, life.now), life.now)
+        needed += 1
+    assert life.board.admits(tool, life.now)
+    assert life.now - healed_at <= LONGEST_COOL_DOWN_S + 3.0
+    life.now += 20_000.0
+    declared = Life(tool).board.weight(tool, RATES, 0.0)
+    assert life.board.weight(tool, RATES, life.now) == pytest.approx(declared, rel=1e-6)
+
+
+@settings(max_examples=30)
+@given(works=st.integers(0, 3), fails=st.integers(1, 4), before=st.integers(0, 100))
+def test_a_misbehaving_tool_cannot_stay_in_by_alternating(works: int, fails: int, before: int) -> None:
+    """At least half of the calls fail, in whatever rhythm, and after a hundred good ones or none: it is out soon."""
+    life = Life(ToolSpec(ToolId("t"), cost=Cost(usd=0.01), effect="read"))
+    life.live([Act(0.0, "work", 0.01)] * before)
+    rhythm: list[Ending] = [*["work"] * min(works, fails), *["fail"] * fails]  # type: ignore[list-item]
+    calls = life.calls
+    while life.board.admits(life.tool, life.now):
+        life.act(Act(0.0, rhythm[(life.calls - calls) % len(rhythm)], 0.01))
+        assert life.calls - calls <= 12, "it is still in"
+
+
+def test_a_flapping_tool_is_called_less_and_less() -> None:
+    """Works whenever it is probed and fails right after: the share of time that it is in goes down."""
+    life = Life(ToolSpec(ToolId("t"), cost=Cost(usd=0.01), effect="read"))
+    failed: list[float] = []
+    while life.now < 3600.0:
+        life.now = life.board.back_at(life.tool, life.now)
+        for ending in ("work", "fail", "fail", "fail"):
+            if not life.board.admits(life.tool, life.now):
+                break
+            life.act(Act(0.0, ending, 0.01))
+            failed += [life.now] if ending == "fail" else []
+    first, last = (sum(begin <= at < begin + 600 for at in failed) for begin in (0, 3000))
+    assert first > 5 * last
+
+
+@given(history=histories, tool=tools, jump_s=st.floats(-1e9, 1e9))
+def test_what_the_wall_clock_does_changes_nothing(history: list[Act], tool: ToolSpec, jump_s: float) -> None:
+    """Health knows monotonic time only, and only differences of it: another origin is another name for the same."""
+    moved = float(round(jump_s))
+    here = Life(tool).live(history)
+    there = Life(tool, now=moved).live(history)
+    assert here.calls == there.calls
+    out_here, _, weight_here = here.standing()
+    out_there, _, weight_there = there.standing()
+    assert out_there == pytest.approx(out_here, abs=1e-5)
+    assert weight_there == pytest.approx(weight_here, rel=1e-3)
+
+
+@given(history=histories, tool=tools, back_s=st.floats(0.0, 1e6))
+def test_a_clock_that_steps_back_breaks_nothing(history: list[Act], tool: ToolSpec, back_s: float) -> None:
+    """It must not happen to a monotonic clock; if it does, weights stay finite and the tool comes back."""
+    life = Life(tool).live(history)
+    life.now -= back_s
+    weight = life.board.weight(tool, RATES, life.now)
+    assert 0 < weight < 10**12
+    life.live([Act(1.0, "work", 0.1)] * 3)
+    assert life.board.back_at(tool, life.now) - life.now <= back_s + LONGEST_COOL_DOWN_S + 3.0
+
+
+@given(history=histories, tool=tools)
+def test_asking_changes_nothing(history: list[Act], tool: ToolSpec) -> None:
+    asked, left_alone = Life(tool), Life(tool)
+    for act in history:
+        asked.standing()
+        asked.board.latency(tool, asked.now)
+        asked.board.factors(tool, RATES, asked.now + 1000.0)
+        asked.act(act)
+        left_alone.act(act)
+    assert asked.standing() == left_alone.standing()
+    assert asked.board.version == left_alone.board.version
+
+
+# -------------------------------------------------------------------- latency, against numpy-like brute force
+
+
+@given(
+    values=st.lists(st.floats(0.001, 100.0), min_size=1, max_size=60),
+    expected=st.floats(0.001, 100.0),
+)
+def test_quantiles_are_those_of_what_was_seen_and_expected(values: list[float], expected: float) -> None:
+    latency = Latency()
+    for value in values:
+        latency.observe(value, 0.0)
+    usual, most = latency.quantiles(expected, 0.0, 300.0)
+    known = [*values[-32:], expected]
+    assert usual in known
+    assert most in known
+    assert min(known) <= usual <= most <= max(known)
+
+
+@given(declared=st.floats(0.01, 10.0), factor=st.floats(1.5, 100.0))
+def test_two_slow_calls_are_believed_and_one_is_not(declared: float, factor: float) -> None:
+    latency = Latency()
+    latency.observe(declared * factor, 0.0)
+    assert latency.quantiles(declared, 0.0, 300.0)[0] == declared
+    latency.observe(declared * factor, 0.0)
+    assert latency.quantiles(declared, 0.0, 300.0)[0] == declared * factor
+
+
+def test_one_call_in_a_hundred_that_hangs_does_not_move_the_median() -> None:
+    latency = Latency()
+    for call in range(300):
+        latency.observe(30.0 if call % 100 == 50 else 0.1, float(call))
+        assert latency.quantiles(0.1, float(call), 300.0)[0] == 0.1
+
+
+# -------------------------------------------------------------------- rate limits
+
+
+def test_what_is_left_of_a_limit_weighs_more_the_less_it_is_and_then_shuts() -> None:
+    board, tool = HealthBoard(Health()), spec()
+    board.succeed(board.begin(tool, 0.0), 0.0, said=Headroom(left=30, limit=100, resets_in_s=60.0))
+    weights: list[int] = []
+    for _ in range(30):
+        assert board.admits(tool, 1.0)
+        weights.append(board.weight(tool, RATES, 1.0))
+        board.forget(board.begin(tool, 1.0))
+    assert weights == sorted(weights)
+    assert weights[0] < weights[-1] / 4
+    assert not board.admits(tool, 59.9)
+    assert board.back_at(tool, 1.0) == 60.0
+    assert board.admits(tool, 60.0)
+    assert board.weight(tool, RATES, 60.0) == pytest.approx(weights[0], rel=0.02)
+
+
+# -------------------------------------------------------------------- monitors
+
+signals = st.builds(
+    HealthSignal,
+    subject=st.just("t"),
+    kind=st.sampled_from(sorted(PRIORITIES)),
+    monitor=st.sampled_from(["m1", "m2", "m3"]),
+    factor=st.floats(0.01, 100.0),
+    at=st.floats(0.0, 100.0),
+    fresh_s=st.floats(0.1, 100.0),
+)
+
+
+@given(said=st.lists(signals, max_size=8, unique_by=lambda s: s.monitor), now=st.floats(0.0, 200.0), data=st.data())
+def test_which_signal_counts_does_not_depend_on_their_order(
+    said: list[HealthSignal], now: float, data: st.DataObject
+) -> None:
+    winner = foremost(said, now)
+    assert foremost(data.draw(st.permutations(said)), now) == winner
+    fresh = [signal for signal in said if now - signal.at < signal.fresh_s]
+    assert (winner is None) == (not fresh)
+    assert winner is None or winner.priority == max(signal.priority for signal in fresh)
+
+
+@given(signal=signals)
+def test_the_word_of_a_monitor_that_died_fades_to_nothing(signal: HealthSignal) -> None:
+    board, tool = HealthBoard(Health()), spec()
+    board.know([tool])
+    before = board.weight(tool, RATES, signal.at)
+    board.signal(signal, signal.at)
+    gaps = [
+        abs(board.weight(tool, RATES, signal.at + age * signal.fresh_s) - before) for age in (0.0, 0.3, 0.6, 0.9, 1.0)
+    ]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[-1] == 0
+
+
+@given(said=st.lists(signals, max_size=10))
+def test_no_monitor_can_take_a_tool_out_or_bring_one_back(said: list[HealthSignal]) -> None:
+    board, tool = HealthBoard(Health(trip_after=1)), ToolSpec(ToolId("t"), cost=Cost(usd=0.01))
+    board.know([tool])
+    for signal in said:
+        board.signal(signal, 100.0)
+    assert board.admits(tool, 100.0)
+    board.fail(board.begin(tool, 100.0), 100.0)
+    for signal in said:
+        board.signal(replace(signal, at=101.0), 101.0)
+    assert not board.admits(tool, 101.0)
+
+
+def test_a_call_that_works_outranks_a_probe_that_does_not() -> None:
+    board, tool = HealthBoard(Health()), spec()
+    board.know([tool])
+    before = board.weight(tool, RATES, 0.0)
+    board.signal(HealthSignal("t", "outage", "probe", "no answer", factor=10.0, at=1.0), 1.0)
+    assert board.weight(tool, RATES, 1.0) == pytest.approx(10 * before, rel=0.01)
+    assert board.factors(tool, RATES, 1.0).monitor == "probe: no answer"
+    board.succeed(board.begin(tool, 2.0), 2.0)
+    assert board.weight(tool, RATES, 2.0) <= before
+    board.signal(HealthSignal("t", "outage", "probe", "no answer", factor=10.0, at=3.0), 3.0)
+    assert board.weight(tool, RATES, 3.0) > before
+
+
+def test_a_signal_that_was_overtaken_on_its_way_does_not_count() -> None:
+    board, tool = HealthBoard(Health()), spec()
+    board.know([tool])
+    board.signal(HealthSignal("t", "outage", "probe", factor=1.0, at=5.0), 5.0)
+    before = board.weight(tool, RATES, 6.0)
+    board.signal(HealthSignal("t", "outage", "probe", factor=10.0, at=4.0), 6.0)
+    assert board.weight(tool, RATES, 6.0) == before
+
+
+# -------------------------------------------------------------------- the last way
+
+
+def test_the_last_of_several_ways_is_called_every_second_however_long_its_cool_down() -> None:
+    one, two = spec("a"), spec("b")
+    board = HealthBoard(Health(cool_down_s=60.0), alternatives={one.name: (two,), two.name: (one,)})
+    for tool, at in ((one, 0.0), (two, 1.0)):
+        while board.admits(tool, at):
+            board.fail(board.begin(tool, at), at)
+        assert not board.admits(tool, at)
+    assert [board.admits(one, at) for at in (1.5, 2.0)] == [True, True], "the one that would be back first"
+    assert not board.admits(two, 2.0)
+    probe = board.begin(one, 2.0)
+    assert not board.admits(one, 2.0), "one at a time"
+    board.succeed(probe, 2.1)
+    assert board.admits(one, 2.1)
+
+
+def test_without_an_alternative_there_is_no_panic() -> None:
+    board, tool = HealthBoard(Health(cool_down_s=60.0)), spec()
+    while board.admits(tool, 0.0):
+        board.fail(board.begin(tool, 0.0), 0.0)
+    assert not board.admits(tool, 59.0)
+    assert board.back_at(tool, 0.0) == 60.0
+
+
+# -------------------------------------------------------------------- calls under way
+
+
+def test_a_call_that_has_been_under_way_for_long_counts_before_it_ends() -> None:
+    """What run A waits for in vain, run B avoids, long before A's time is up."""
+    board, tool = HealthBoard(Health()), spec()
+    before = board.weight(tool, RATES, 0.0)
+    ticket = board.begin(tool, 0.0)
+    assert board.weight(tool, RATES, 4.9) == before
+    assert board.weight(tool, RATES, 5.1) > 1.3 * before
+    board.succeed(ticket, 5.2)
+    assert board.weight(tool, RATES, 5.2) <= before
