@@ -79,7 +79,7 @@ class Life:
             self.board.fail(ticket, self.now, retry_after_s=wait, rate_limited=limited, timed_out=hung)
 
     def standing(self) -> tuple[float, bool, float]:
-        """How bad the tool stands: seconds until it may be called, whether for one call on probation, and its weight."""
+        """How bad it stands: seconds until it may be called, whether that is one call on probation, its weight."""
         out_s = self.board.back_at(self.tool, self.now) - self.now
         return out_s, self.board.is_on_probation(self.tool), self.board.weight(self.tool, RATES, self.now)
 
