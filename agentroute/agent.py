@@ -432,6 +432,7 @@ class Agent:
         have: Iterable[Any] | None = None,
         down: Iterable[str] = (),
         now: float | None = None,
+        explain: bool = False,
     ) -> RoutePlan:
         """Say which route a run would take. Pure: nothing is called.
 
@@ -440,6 +441,7 @@ class Agent:
             have: Artifacts at hand, as types or names; everything that no tool produces, if left out.
             down: Tools to do without.
             now: Time on the agent's clock at which to judge health; when something was last called, if left out.
+            explain: Say what the tools weigh, and why.
 
         Raises:
             InputError: A goal, artifact or tool has no such name.
@@ -447,7 +449,10 @@ class Agent:
         names = self._names
         at_hand = self.graph.inputs if have is None else frozenset(map(names.artifact, have))
         moment = self._services.board.latest if now is None else now
-        return self._planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
+        found = self._planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
+        if not explain:
+            return found
+        return found.model_copy(update={"weighed": self._planner.explain(names.goal(goal), at_hand, moment)})
 
     # ---------------------------------------------------------------- checks before a run
 

@@ -9,6 +9,7 @@ Examples:
   agentroute plan graphs/examples/travel.yaml
   agentroute plan graphs/examples/travel.yaml --have trip --down book_flight_a --json
   agentroute plan my_agents.py:support --goal refunded
+  agentroute plan graphs/examples/travel.yaml --explain
 
 Exit status: 0 feasible, 1 not, 2 invalid input.
 """
@@ -21,13 +22,16 @@ Exit status: 0 feasible, 1 not, 2 invalid input.
     "--have", multiple=True, metavar="ARTIFACT", help="At hand (repeat); all inputs of the graph if left out."
 )
 @click.option("--down", multiple=True, metavar="TOOL", help="A tool to do without (repeat).")
+@click.option("--explain", is_flag=True, help="Say what each tool weighs, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def plan(target: str, goal: str | None, have: tuple[str, ...], down: tuple[str, ...], *, as_json: bool) -> None:
+def plan(  # one parameter per option
+    target: str, goal: str | None, have: tuple[str, ...], down: tuple[str, ...], *, explain: bool, as_json: bool
+) -> None:
     """Print the route that a run of TARGET would take. Nothing is called."""
     from agentroute.loading import load_agent
 
     agent = load_agent(target)
-    found = agent.plan(goal=goal, have=have or None, down=down)
+    found = agent.plan(goal=goal, have=have or None, down=down, explain=explain)
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     elif found.feasible:
@@ -38,4 +42,7 @@ def plan(target: str, goal: str | None, have: tuple[str, ...], down: tuple[str, 
         click.echo(f"expected cost {found.weight:.6f} USD{extra} ({proof})")
     else:
         click.echo(f"{found.goal}: no route. {found.reason}")
+    if not as_json:
+        for factors in found.weighed:
+            click.echo(f"{'*' if factors.tool in found.tools else ' '} {factors}")
     sys.exit(0 if found.feasible else 1)

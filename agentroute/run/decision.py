@@ -171,7 +171,7 @@ class Navigator:
             return Record(self._answer(next(iter(state.unanswered.values())), route, now))
         remaining = {tool for tool in state.route if tool not in state.done}
         if set(route.tools) != remaining:
-            return Record(RouteChosen(now, goal, route.tools, route.weight, route.optimal, self._why_now()))
+            return Record(self._chosen(goal, route, now))
         self._adopt(route.tools, now)
         return None
 
@@ -197,7 +197,15 @@ class Navigator:
             optimal=route.optimal,
             budget_left=outlook.ledger.left,
             wait_s=wait_s,
+            weighed=outlook.weighed(before, route.tools, now),
         )
+
+    def _chosen(self, goal: GoalId, route: Route, now: float) -> RouteChosen:
+        """A route that no failure asked for."""
+        state = self._state
+        before = tuple(tool for tool in state.route if tool not in state.done)
+        weighed = self._outlook.weighed(before, route.tools, now) if self._outlook.board.version else ()
+        return RouteChosen(now, goal, route.tools, route.weight, route.optimal, self._why_now(), weighed)
 
     def _why_now(self) -> str:
         state = self._state

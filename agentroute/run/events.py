@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from agentroute.errors import FailureKind
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
+from agentroute.routing.factors import Factors
 
 Outcome = Literal["succeeded", "demoted", "escalated", "cancelled"]
 """How a run ends; exactly one of these."""
@@ -56,7 +57,10 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RouteChosen:
-    """A route was chosen without a failure asking for it: at the start, after a guard closed or weights changed."""
+    """A route was chosen without a failure asking for it: at the start, after a guard closed or weights changed.
+
+    `weighed`: what the tools weigh that the choice was between, where health made a difference.
+    """
 
     at: float
     goal: GoalId
@@ -64,6 +68,7 @@ class RouteChosen:
     weight: NanoUsd
     optimal: bool
     reason: str
+    weighed: tuple[Factors, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,7 @@ class Rerouted:
     Routes and weights are of what was, and is, still to be called.
 
     Should the route ever come back to the tool, it is left alone for `wait_s` seconds. `budget_left` is None without a
-    limit.
+    limit. `weighed`: what the tools weigh by which the two routes differ, and why.
     """
 
     at: float
@@ -182,6 +187,7 @@ class Rerouted:
     optimal: bool
     budget_left: NanoUsd | None
     wait_s: float = 0.0
+    weighed: tuple[Factors, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.board import HealthBoard
+from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.run.events import HAND_OVER, Option
 from agentroute.run.state import RunState
@@ -223,6 +224,22 @@ class Outlook:
             usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.worst for s in specs},
             within_usd=limit,
         )
+
+    def weighed(self, before: Iterable[ToolId], after: Iterable[ToolId], now: float) -> tuple[Factors, ...]:
+        """What the tools weigh by which two routes differ; without one before, those on it that have alternatives.
+
+        Where there is nothing but the contracts to go by, nothing is said.
+        """
+        known = self.graph.alternatives
+        rivals = set(before) ^ set(after)
+        if not before:
+            rivals = {other.name for tool in after for other in known[tool]} | {tool for tool in after if known[tool]}
+        found = [self.factors(self.graph.tools[tool], now) for tool in sorted(rivals)]
+        return tuple(found) if any(factors.notable for factors in found) else ()
+
+    def factors(self, spec: ToolSpec, now: float) -> Factors:
+        """The weight of a tool, and why."""
+        return self.board.factors(spec, self.rates, now + self.origin)
 
     def weight(self, spec: ToolSpec, now: float) -> NanoUsd:
         """Expected cost until the tool succeeds, under current health."""
