@@ -212,6 +212,10 @@ def _decision(span: Span) -> Text:
             return _append_weighed(text, span)
         case semconv.WAIT_SPAN:
             return Text(f"waited {duration(span.duration_s)} for {tool}: {reason}", "yellow")
+        case semconv.SIGNAL_SPAN:
+            stops = span.attributes.get(semconv.STOPS) is True
+            said = f"{'stopped by ' if stops else ''}monitor {clean(span.text(semconv.MONITOR))}: {reason}"
+            return _append_weighed(Text(said, "bold magenta" if stops else "yellow"), span)
         case semconv.GUARD_SPAN:
             return Text(f"closed {tool}: {reason}", "yellow")
         case _:

@@ -4,12 +4,13 @@ Every event has `at`: seconds since the run started, by the injected clock. Mone
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from agentroute.errors import FailureKind
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.factors import Factors
+from agentroute.routing.signals import SignalKind
 
 Outcome = Literal["succeeded", "demoted", "escalated", "cancelled"]
 """How a run ends; exactly one of these."""
@@ -78,6 +79,23 @@ class GuardClosed:
     at: float
     tool: ToolId
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """A monitor of the run has seen something.
+
+    `about` tells its sightings apart. `stops`: the run goes on only when somebody has decided so. `factors`: on the
+    weights of tools and providers, for the rest of this run.
+    """
+
+    at: float
+    monitor: str
+    kind: SignalKind
+    reason: str
+    about: str = ""
+    stops: bool = False
+    factors: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +296,7 @@ Event: TypeAlias = (
     RunStarted
     | RouteChosen
     | GuardClosed
+    | Signalled
     | AttemptStarted
     | AttemptSucceeded
     | AttemptFailed

@@ -10,16 +10,21 @@ from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Ledger
-from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
+from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, dollars
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route
+from agentroute.routing.signals import HealthSignal
 from agentroute.run.events import HAND_OVER, Option
 from agentroute.run.state import RunState
+from agentroute.run.watching import View
 
 POLL_S = 0.1
 """Seconds until a run looks again at a tool whose one half-open probe somebody else is making."""
 
+
+FOR_GOOD_S = 1e9
+"""Seconds that a signal of the run's own monitors lasts: as long as any run."""
 
 BISECTIONS = 12
 """Prices tried for a model call where a route would make too many."""
@@ -171,6 +176,11 @@ class Outlook:
         options = [option for lesser in self.graph.below(goal) if (option := self._option(lesser, now)) is not None]
         return (*options, Option(HAND_OVER, 0.0))
 
+    def menu_with(self, goal: GoalId, now: float) -> tuple[Option, ...]:
+        """What a person can choose from who is asked whether to go on: the goal, if it is feasible, and the menu."""
+        option = self._option(self.graph.goals[goal], now)
+        return self.menu(goal, now) if option is None else (option, *self.menu(goal, now))
+
     def why_not(self, now: float) -> str:
         """Name the obstacles between here and the goal, for people."""
         if self.expired(now):
@@ -225,6 +235,29 @@ class Outlook:
             within_usd=limit,
         )
 
+    def signals_about(self, spec: ToolSpec) -> list[HealthSignal]:
+        """What monitors of this run say about a tool or its provider, as signals among those of all runs."""
+        found: list[HealthSignal] = []
+        for event in self.state.signals.values():
+            for subject in (spec.name, spec.provider):
+                if subject is not None and (factor := event.factors.get(subject)) is not None:
+                    at = event.at + self.origin
+                    found.append(HealthSignal(subject, event.kind, event.monitor, event.reason, factor, at, FOR_GOOD_S))
+        return found
+
+    def view(self) -> View:
+        """What monitors can see of the run."""
+        ledger = self.ledger
+        return View(
+            artifacts=self.state.artifacts,
+            in_flight=tuple(self.state.in_flight.values()),
+            tools=self.graph.tools,
+            usual_s=lambda spec: self.board.latency(spec, self.board.latest),
+            spent_usd=dollars(ledger.spent + ledger.reserved),
+            limit_usd=None if ledger.limit is None else dollars(ledger.limit),
+            deadline_s=self.deadline_s,
+        )
+
     def weighed(self, before: Iterable[ToolId], after: Iterable[ToolId], now: float) -> tuple[Factors, ...]:
         """What the tools weigh by which two routes differ; without one before, those on it that have alternatives.
 
@@ -239,8 +272,10 @@ class Outlook:
 
     def factors(self, spec: ToolSpec, now: float) -> Factors:
         """The weight of a tool, and why."""
-        return self.board.factors(spec, self.rates, now + self.origin)
+        also = self.signals_about(spec) if self.state.signals else ()
+        return self.board.factors(spec, self.rates, now + self.origin, also=also)
 
     def weight(self, spec: ToolSpec, now: float) -> NanoUsd:
         """Expected cost until the tool succeeds, under current health."""
-        return self.board.weight(spec, self.rates, now + self.origin)
+        also = self.signals_about(spec) if self.state.signals else ()
+        return self.board.weight(spec, self.rates, now + self.origin, also=also)

@@ -45,7 +45,13 @@ class Runner:
         self._ledger.spent, self._ledger.model_calls = state.spent, state.model_calls
         guards = {name: tool.when for name, tool in services.tools.items() if tool.when is not None}
         outlook = Outlook(services.graph, state, services.board, self._ledger, services.rates, origin, self._deadline)
-        self._navigator = Navigator(outlook, guards=guards, backoff=services.backoff)
+        self._navigator = Navigator(
+            outlook,
+            guards=guards,
+            backoff=services.backoff,
+            monitors=services.run_monitors,
+            asks_people=services.escalate == "human",
+        )
         self._executor = Executor(services, run_id, outlook, record=self.record, late=self._note_late, now=self.now)
         self._boarding: list[Flight] = []
         self._scopes: dict[AttemptId, anyio.CancelScope] = {}

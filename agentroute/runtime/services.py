@@ -12,6 +12,7 @@ from agentroute.guard.budget import Budget
 from agentroute.ids import ToolId
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
 from agentroute.routing.board import HealthBoard
+from agentroute.run.watching import RunMonitor
 
 
 class DirectCalls:
@@ -41,6 +42,7 @@ class Services:
         clock: The time.
         random: Source of jitter and run ids.
         slots: Attempts that may be under way at once, over all runs.
+        run_monitors: Watch each run.
         redact: Removes secrets from text before it is recorded.
     """
 
@@ -59,6 +61,7 @@ class Services:
     random: Random
     slots: anyio.Semaphore
     redact: Callable[[str], str]
+    run_monitors: Sequence[RunMonitor] = ()
 
     def backoff(self, attempts: int) -> float:
         """Seconds to wait after so many attempts of a tool: exponential, with jitter of half to one and a half."""

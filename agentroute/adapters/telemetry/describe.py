@@ -21,6 +21,7 @@ from agentroute.run.events import (
     RouteChosen,
     RunFinished,
     RunStarted,
+    Signalled,
     Waiting,
 )
 
@@ -154,6 +155,19 @@ def route(event: RouteChosen, mask: Mask) -> Attributes:
 def _weighed(weighed: Sequence[Factors], mask: Mask) -> Attributes:
     """What the tools weigh that a choice was between."""
     return {semconv.WEIGHED: tuple(mask(str(factors)) for factors in weighed)} if weighed else {}
+
+
+def signal(event: Signalled, mask: Mask) -> Attributes:
+    """What a monitor of the run saw."""
+    attributes: Attributes = {
+        semconv.MONITOR: mask(event.monitor),
+        semconv.SIGNAL_KIND: event.kind,
+        semconv.REASON: mask(event.reason),
+        semconv.STOPS: event.stops,
+    }
+    if event.factors:
+        attributes[semconv.WEIGHED] = tuple(f"{name} x{factor:g}" for name, factor in sorted(event.factors.items()))
+    return attributes
 
 
 def wait(event: Waiting, mask: Mask) -> Attributes:

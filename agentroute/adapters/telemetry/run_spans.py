@@ -28,6 +28,7 @@ from agentroute.run.events import (
     RouteChosen,
     RunFinished,
     RunStarted,
+    Signalled,
     Suspended,
     Unresolved,
     Verified,
@@ -144,6 +145,8 @@ class RunSpans:
                 self._note(
                     semconv.GUARD_SPAN, event.at, {semconv.TOOL: event.tool, semconv.REASON: self._text(event.reason)}
                 )
+            case Signalled():
+                self._note(semconv.SIGNAL_SPAN, event.at, describe.signal(event, self._text))
             case Waiting():
                 self._wait(event)
             case Verified():
