@@ -17,11 +17,13 @@ from agentroute.adapters.http.tools import HttpTool, http_tool
 from agentroute.errors import ToolError
 from agentroute.guard.failures import classify
 from agentroute.guard.rate_limits import Headroom, headroom_of
+from agentroute.ports import Tool
 from agentroute.testing import ModelServer, Reply
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 City = Annotated[str, Artifact("city")]
+Name = Annotated[str, Artifact("name")]
 Weather = Annotated[int, Artifact("weather")]
 
 
@@ -120,7 +122,7 @@ def forecast(name: str, server: Server, usd: float = 0.001) -> HttpTool:
     return http_tool(name, "GET", url, takes={"city": City}, returns=Weather, usd=usd, provider=name)
 
 
-def agent_of(*tools: HttpTool, patience_s: float = 30.0) -> Agent:
+def agent_of(*tools: Tool, patience_s: float = 30.0) -> Agent:
     goals = [Goal("known", requires=[Weather])]
     return Agent(name="w", tools=list(tools), goals=goals, health=Health(patience_s=patience_s), trace=False)
 
@@ -188,6 +190,31 @@ class TestHttpTools:
                 runs.start_soon(ask, agent)
         assert cheap.answered == [200] * 3
         assert dear.answered == [200] * 6
+
+    async def test_a_run_whose_next_tool_another_run_has_used_up_goes_elsewhere(self, start: Start) -> None:
+        cheap, dear = start(limited(1)), start(unlimited)
+        asked = anyio.Event()
+
+        @tool(usd=0.001, effect="read")
+        async def locate(name: Name) -> City:
+            asked.set()
+            while not cheap.answered:  # noqa: ASYNC110  # answered in another thread
+                await anyio.sleep(0.01)
+            await anyio.sleep(0.05)
+            return name
+
+        agent = agent_of(locate, forecast("cheap", cheap), forecast("dear", dear, usd=0.004))
+        found: list[RunResult] = []
+
+        async def from_name() -> None:
+            found.append(await agent.run(inputs={"name": "Oslo"}))
+
+        async with anyio.create_task_group() as runs:
+            runs.start_soon(from_name)
+            await asked.wait()
+            await ask(agent)
+        assert found[0].route == ["locate", "dear"]
+        assert cheap.answered == [200]
 
     async def test_nonsense_changes_nothing(self, start: Start) -> None:
         nonsense = {

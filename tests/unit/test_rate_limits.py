@@ -1,14 +1,21 @@
 """What headers that servers really send say of a rate limit."""
 
+from collections.abc import Callable
 from email.message import Message
+from functools import partial
 from urllib.error import HTTPError
 
 import httpx
 import pytest
 
+from agentroute.graph.cost import Cost
+from agentroute.graph.tool import ToolSpec
 from agentroute.guard.failures import classify
 from agentroute.guard.rate_limits import Headroom, headroom_of, reset_of
+from agentroute.ids import ToolId
+from agentroute.routing.board import HealthBoard
 from agentroute.routing.headroom import RateLimit
+from agentroute.routing.health import Health
 
 WALL = 1_792_567_680.0  # 21 October 2026, 07:28:00 UTC
 
@@ -240,6 +247,24 @@ def test_a_limit_that_hardly_refills_is_open_when_its_window_is_over() -> None:
     limit = RateLimit()
     limit.heard(Headroom(0, limit=2, resets_in_s=3600, refill_per_s=2 / 86_400), now=0.0)
     assert limit.opens_at(1.0) == pytest.approx(3600.0)
+
+
+def test_routes_are_looked_at_again_when_a_limit_runs_out_or_becomes_scarce() -> None:
+    spec, board = ToolSpec(ToolId("t"), cost=Cost(usd=0.01), effect="read"), HealthBoard(Health())
+    seen: list[bool] = []
+
+    def changes(act: Callable[[], object]) -> None:
+        before = board.version
+        act()
+        seen.append(board.version != before)
+
+    ticket = board.begin(spec, 0.0)
+    for left in (90, 80, 10, 9, 0):
+        changes(partial(board.hear, ticket, Headroom(left, limit=100), 0.0))
+    board.hear(ticket, Headroom(2), 0.0)
+    changes(lambda: board.begin(spec, 1.0))
+    changes(lambda: board.begin(spec, 1.0))
+    assert seen == [False, False, True, False, True, False, True]
 
 
 def test_the_call_that_takes_what_is_left_says_so() -> None:
