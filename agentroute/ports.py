@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.tool import Guard, ToolSpec
+from agentroute.guard.rate_limits import Headroom
 from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId
 from agentroute.routing.signals import HealthSignal
 from agentroute.run.events import Event
@@ -161,12 +162,14 @@ class Completion:
         usd: What it cost, or None when the provider did not say enough to know.
         input_tokens: Tokens read, 0 if unknown.
         output_tokens: Tokens written, 0 if unknown.
+        headroom: What the provider said of a rate limit, if it did.
     """
 
     text: str
     usd: float | None
     input_tokens: int = 0
     output_tokens: int = 0
+    headroom: Headroom | None = None
 
 
 class LanguageModel(Protocol):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from agentroute.graph.cost import Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import INSTANT_S, Breaker, BreakerState
+from agentroute.guard.rate_limits import Headroom
 from agentroute.guard.retry_budget import RetryBudget
 from agentroute.ids import NANOS_PER_USD, NanoUsd, ToolId
 from agentroute.routing.factors import Factors
-from agentroute.routing.headroom import Headroom
 from agentroute.routing.health import Health
 from agentroute.routing.signals import HealthSignal, foremost
 from agentroute.routing.standing import Standing
@@ -171,7 +171,7 @@ class HealthBoard:
         self._retry_budget(tool).spend(now, again=again)
         standings[0].flying[number] = now
         for standing in standings:
-            standing.limit.begin()
+            self.version += standing.limit.begin(now)
         return Ticket(tool, number, now, standings, tuple([standing.breaker.begin(now) for standing in standings]))
 
     def succeed(self, ticket: Ticket, now: float, *, usd: float | None = None, said: Headroom | None = None) -> None:
@@ -189,7 +189,7 @@ class HealthBoard:
         if usd is not None:
             ticket.standings[0].price.paid(usd)
         if said is not None:
-            ticket.standings[-1].limit.heard(said, now)
+            self.hear(ticket, said, now)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
             standing.worked_at = now
             breaker = standing.breaker
@@ -242,6 +242,13 @@ class HealthBoard:
             breaker.fail(generation, now, too_many=suspicion >= self.settings.trip_after - ROUNDING)
             self.version += breaker.generation != generation
             self._publish(ticket.tool, standing, now, took_s)
+
+    def hear(self, ticket: Ticket, said: Headroom, now: float) -> None:
+        """Note what an answer said of a rate limit, the provider's if there is one; whether or not the call worked."""
+        limit = ticket.standings[-1].limit
+        before = limit.factor(now)
+        limit.heard(said, now)
+        self.version += said.left < 1 or not _alike(limit.factor(now), before)
 
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
@@ -392,9 +399,9 @@ class HealthBoard:
             self.version += 1
 
 
-def _alike(one_s: float, other_s: float) -> bool:
-    """Whether two durations differ too little to matter."""
-    return max(one_s, other_s) <= REPUBLISH_SLOWNESS * min(one_s, other_s)
+def _alike(one: float, other: float) -> bool:
+    """Whether two durations or factors differ too little to matter."""
+    return max(one, other) <= REPUBLISH_SLOWNESS * min(one, other)
 
 
 def _refuted(signal: HealthSignal, standing: Standing) -> bool:
