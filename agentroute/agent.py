@@ -266,6 +266,11 @@ class Agent:
         return self._services.board.settings
 
     @property
+    def monitors(self) -> tuple[Monitor | RunMonitor, ...]:
+        """What watches the tools, and each run; probes of tools included."""
+        return (*self._monitors, *self._services.run_monitors)
+
+    @property
     def tools(self) -> Mapping[ToolId, Tool]:
         """Every tool by name, verifiers and compensators included."""
         return self._services.tools

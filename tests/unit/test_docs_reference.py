@@ -190,6 +190,7 @@ PARTS = {
     "Expectations": "Expectations",
     "Budget": "BudgetEntry",
     "Health": "HealthEntry",
+    "Monitors": "MonitorEntry",
     "Simulated tools": "SimulationEntry",
     "A fault": "FaultEntry",
 }
@@ -293,13 +294,13 @@ def test_which_level_can_do_which_fault_is_as_described(level: Level) -> None:
     assert said.keys() == set(FAULT_TYPES)
     testbed = None if level == "virtual" else support()
     for kind, cell in said.items():
-        document = scenario(agent=HAND, escalate="model", method=[{"type": kind}])
+        document = scenario(agent=HAND, escalate="model", monitors=[{"name": "watch"}], method=[{"type": kind}])
         assert (cell != "-") == (accepted(document, testbed, level) is not None), kind
 
 
 def test_faults_that_hit_no_tool_or_only_bytes_are_named() -> None:
     refused = {kind for kind, cells in rows("Types").items() if cells[1] == cells[2] == "-"}
-    assert refused == WIRE_ONLY | {"monitor_lies"}
+    assert refused == WIRE_ONLY
     assert set(BESIDE_CALLS) <= words(part("Types").rpartition("|\n")[2])
     on_the_wire = {kind for kind, cells in rows("Types").items() if cells[4] == "yes"}
     assert on_the_wire - BESIDE_CALLS - {"flap", "ramp", "tail"} == WIRE

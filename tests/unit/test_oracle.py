@@ -105,6 +105,8 @@ ROWS: list[tuple[dict[str, Any], tuple[str | None, float], float, float | None]]
     ({"type": "model_invalid"}, FINE, 1.0, NEVER),
     ({"type": "clock_jump"}, FINE, 1.0, NEVER),
     ({"type": "monitor_lies"}, FINE, 1.0, NEVER),
+    ({"type": "monitor_late"}, FINE, 1.0, NEVER),
+    ({"type": "monitor_dead"}, FINE, 1.0, NEVER),
 ]
 
 

@@ -42,6 +42,8 @@ FaultType = Literal[
     "model_invalid",
     "clock_jump",
     "monitor_lies",
+    "monitor_late",
+    "monitor_dead",
 ]
 
 FAULT_TYPES: tuple[FaultType, ...] = get_args(FaultType)
@@ -59,7 +61,10 @@ NEVER_RUN: frozenset[FaultType] = frozenset(
 )
 """Faults under which the tool is not reached: nothing has happened, whether or not the caller can know."""
 
-BESIDE_CALLS: frozenset[FaultType] = frozenset({"model_down", "model_invalid", "clock_jump", "monitor_lies"})
+MONITORS: frozenset[FaultType] = frozenset({"monitor_lies", "monitor_late", "monitor_dead"})
+"""Faults of monitors; their target is a monitor's name."""
+
+BESIDE_CALLS: frozenset[FaultType] = frozenset({"model_down", "model_invalid", "clock_jump", *MONITORS})
 """Faults of what is around the calls: the model that is asked, the clock, the monitors. They hit no tool."""
 
 WIRE_ONLY: frozenset[FaultType] = frozenset({"slice", "bandwidth"})
@@ -130,6 +135,8 @@ class Fault:
               chooses something that is not on the menu.
             - ``clock_jump``: the wall clock jumps by `jump_s` at `from_s`.
             - ``monitor_lies``: a monitor reports the opposite of what it sees.
+            - ``monitor_late``: what a monitor reports arrives `latency_s` after it was measured.
+            - ``monitor_dead``: a monitor reports nothing any more.
         target: Name of the tools it hits, with ``*`` and ``?``.
         provider: Name of the provider whose tools it hits, likewise; None for any.
         status: Status code of an ``error`` or ``secret_echo``.

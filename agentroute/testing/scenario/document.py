@@ -15,6 +15,7 @@ from agentroute.graph.document import GraphDocument
 from agentroute.graph.entries import BudgetEntry, Entry, Given, Name
 from agentroute.graph.yaml_model import mistake, model_schema, refuse, to_document_error
 from agentroute.graph.yaml_source import load_yaml
+from agentroute.routing.signals import SignalKind
 from agentroute.testing.faults.fault import Fault
 from agentroute.testing.scenario.expectations import Expectations
 from agentroute.testing.scenario.fault_entry import FaultEntry
@@ -24,6 +25,9 @@ from agentroute.testing.scenario.variables import fill
 
 MOST_RUNS = 10_000
 MOST_FAULTS = 1_000
+
+SHORTEST_LOOK_S = 0.1
+"""Seconds between two looks of a monitor; more often would only take time."""
 
 SCHEMA_ID = "urn:agentroute:schema:scenario:1"
 
@@ -65,6 +69,22 @@ class SimulationEntry(Entry):
 
     honours_key: bool = False
     """A second request under the same idempotency key returns the first answer."""
+
+
+class MonitorEntry(Entry):
+    """A monitor that looks at simulated tools at intervals, and says truly whether a call would fail."""
+
+    name: Name
+    """Shown in traces; faults of monitors have it as their target."""
+
+    kind: SignalKind = "outage"
+    """What its signals are about; decides their priority."""
+
+    about: Name = "*"
+    """Which tools it looks at, with `*` and `?`."""
+
+    every: Span = 1.0
+    """How long from one look to the next."""
 
 
 class ScenarioDocument(Entry):
@@ -131,6 +151,9 @@ class ScenarioDocument(Entry):
     simulate: dict[Name, SimulationEntry] = Field(default_factory=dict[str, SimulationEntry])
     """How tools without code behave."""
 
+    monitors: Annotated[tuple[MonitorEntry, ...], Strict(strict=False), Field(max_length=100)] = ()
+    """What watches simulated tools, besides the agent's own monitors."""
+
     hypothesis: Annotated[Expectations, Field(alias="steady-state-hypothesis")] = Expectations()
     """What must hold without faults first, then with them."""
 
@@ -158,8 +181,17 @@ class ScenarioDocument(Entry):
                 yield mistake((key, "truth"), "rows need somebody who has them: a testbed, or a function under truth:")
         if self.truth is not None and (self.testbed is not None or isinstance(self.agent, GraphDocument)):
             yield mistake(("truth",), "the testbed, or the simulation, knows the truth already")
+        yield from self._slips_of_monitors()
         if self.hypothesis.triggered is not None:
             yield mistake(("steady-state-hypothesis", "triggered"), "nothing is triggered without faults")
+
+    def _slips_of_monitors(self) -> Iterator[InitErrorDetails]:
+        names = [monitor.name for monitor in self.monitors]
+        for number, monitor in enumerate(self.monitors):
+            if monitor.name in names[:number]:
+                yield mistake(("monitors", number, "name"), f"two monitors are called {monitor.name!r}")
+            if monitor.every < SHORTEST_LOOK_S:
+                yield mistake(("monitors", number, "every"), f"must be at least {SHORTEST_LOOK_S:g} s")
 
     @property
     def faults(self) -> tuple[Fault, ...]:

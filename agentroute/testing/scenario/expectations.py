@@ -55,6 +55,9 @@ class Expectations(Entry):
     flaps: Annotated[Number | None, Given()] = None
     """Times that a tool came back onto the route after it had been routed around."""
 
+    known_age_s: Annotated[Number | None, Given()] = None
+    """Age of the oldest knowledge of a tool's health that a choice of route rested on, seconds."""
+
     cost_usd: Annotated[Number | None, Given()] = None
     """What was spent, USD."""
 

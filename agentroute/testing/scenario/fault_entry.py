@@ -9,7 +9,16 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from agentroute.errors import DefinitionError
 from agentroute.graph.entries import Entry, Given, Name, Share
 from agentroute.graph.yaml_model import mistake, refuse
-from agentroute.testing.faults.fault import BESIDE_CALLS, SHORTEST_TURN_S, USUAL, Attempts, Fault, FaultType, Point
+from agentroute.testing.faults.fault import (
+    BESIDE_CALLS,
+    MONITORS,
+    SHORTEST_TURN_S,
+    USUAL,
+    Attempts,
+    Fault,
+    FaultType,
+    Point,
+)
 from agentroute.testing.faults.spelling import parse_calls
 from agentroute.testing.scenario.values import Moment, Span
 
@@ -48,6 +57,7 @@ TAKES: Mapping[FaultType, frozenset[str]] = {
     "crash": frozenset({"point", "victim"}),
     "price_change": frozenset({"factor"}),
     "clock_jump": frozenset({"jump"}),
+    "monitor_late": frozenset({"latency"}),
 }
 """Which keys say something about which type, besides those that every rule may have."""
 
@@ -79,7 +89,8 @@ class FaultEntry(Entry):
     """What goes wrong; the guide "Test what happens when things fail" says what each does."""
 
     target: Annotated[Name | None, Given()] = None
-    """Name of the tools it hits, with `*` and `?`; all of them if neither this nor `provider` is given."""
+    """Name of the tools it hits, with `*` and `?`; all of them if neither this nor `provider` is given. Of a fault of
+    monitors: name of the monitors."""
 
     provider: Annotated[Name | None, Given()] = None
     """Name of the provider whose tools it hits, likewise."""
@@ -149,9 +160,10 @@ class FaultEntry(Entry):
             if getattr(self, key) is not None and key not in takes:
                 known = f"; it takes {', '.join(sorted(takes))}" if takes else ""
                 yield mistake((key,), f"says nothing about the fault {self.type!r}{known}")
-        if self.type in BESIDE_CALLS and (self.target or self.provider or self.attempts):
-            key = "target" if self.target else "provider" if self.provider else "attempts"
-            yield mistake((key,), f"{self.type!r} is not about calls of tools; leave it out")
+        if self.type in BESIDE_CALLS:
+            for key in ("provider", "attempts") if self.type in MONITORS else ("target", "provider", "attempts"):
+                if getattr(self, key):
+                    yield mistake((key,), f"{self.type!r} is not about calls of tools; leave it out")
         if self.until is not None and self.until <= self.from_:
             yield mistake(("until",), f"{self.until:g} s is not after from ({self.from_:g} s)")
         turn = (1.0 if self.up is None else self.up) + (1.0 if self.down is None else self.down)

@@ -10,7 +10,7 @@ from pydantic_core import to_jsonable_python
 from agentroute.run.result import RunResult
 from agentroute.testing.faults import Seen, Triggered
 from agentroute.testing.scenario.expectations import Expectations
-from agentroute.testing.scenario.measures import flaps
+from agentroute.testing.scenario.measures import flaps, known_age
 from agentroute.testing.scenario.play import Play
 from agentroute.testing.scenario.testbed import Row
 
@@ -35,6 +35,7 @@ class Facts:
         effects: Standing effects by tool.
         unclear: Calls by tool that may have had an effect, and nobody knows.
         flaps: See `Expectations`.
+        known_age_s: See `Expectations`.
     """
 
     run: str
@@ -43,6 +44,7 @@ class Facts:
     effects: Mapping[str, int]
     unclear: Mapping[str, int]
     flaps: int
+    known_age_s: float
 
 
 def deviations(expected: Expectations, played: Play, *, undetectable: int, under_faults: bool) -> list[str]:
@@ -61,7 +63,8 @@ def deviations(expected: Expectations, played: Play, *, undetectable: int, under
         calls = seen.get(run, [])
         effects = Counter(row.tool for row in played.world.standing(run))
         unclear = Counter(tool for at, tool, _ in played.world.unclear if at == run)
-        facts = Facts(run, result, calls, effects, unclear, flaps(played.records[run]))
+        records = played.records[run]
+        facts = Facts(run, result, calls, effects, unclear, flaps(records), known_age(records))
         prefix = f"{run}: " if len(played.results) > 1 else ""
         found += [prefix + sentence for sentence in _of_run(expected, facts)]
     found += _of_all(expected, played, undetectable)
@@ -128,7 +131,7 @@ def _of_run(expected: Expectations, facts: Facts) -> Iterator[str]:
 
 def _numbers(expected: Expectations, facts: Facts) -> Iterator[str]:
     measured: dict[str, float] = {name: getattr(facts.result, name) for name in OF_RESULT}
-    measured["flaps"] = facts.flaps
+    measured |= {"flaps": facts.flaps, "known_age_s": facts.known_age_s}
     for name, value in measured.items():
         bounds = getattr(expected, name)
         if bounds is not None and not bounds.hold(value):

@@ -34,6 +34,12 @@ def flaps(records: Sequence[Record]) -> int:
     return count
 
 
+def known_age(records: Sequence[Record]) -> float:
+    """Seconds since what the choices of route rested on was measured, at most; 0 if they rested on contracts alone."""
+    choices = [record.event for record in records if isinstance(record.event, (RouteChosen, Rerouted))]
+    return max((factors.age_s or 0.0 for choice in choices for factors in choice.weighed), default=0.0)
+
+
 def times_to_detect(triggered: Sequence[Triggered], seen: Sequence[Seen]) -> list[float]:
     """Seconds from each fault that ended a call to the end of that call."""
     calls = {(call.run, call.attempt): call for call in seen}

@@ -18,11 +18,14 @@ from agentroute.agent import Agent
 from agentroute.errors import AgentrouteError, ConfigurationError, JournalError, UnknownRunError
 from agentroute.guard.budget import Budget
 from agentroute.ids import RunId
-from agentroute.ports import Clock, Record, ToolExecutor
+from agentroute.ports import Clock, Monitor, Record, ToolExecutor
 from agentroute.run.result import RunResult
+from agentroute.run.watching import RunMonitor
 from agentroute.testing.fakes import YieldingJournal
 from agentroute.testing.faults import Fault, FaultyCalls, Seen, Triggered
+from agentroute.testing.faults.schedule import Schedule
 from agentroute.testing.scenario.around import ChoosingModel, JumpingClock
+from agentroute.testing.scenario.monitors import StageMonitor, faulty
 from agentroute.testing.scenario.servers.faulty import FaultyServers
 from agentroute.testing.scenario.staging import Staging
 from agentroute.testing.scenario.testbed import Row
@@ -134,6 +137,7 @@ class _Company:
         model = ChoosingModel(self.faults, self._note, since=lambda: clock.now() - clock.origin, seed=self.seed)
         journal = YieldingJournal() if staging.is_virtual else MemoryJournal()
         made = staging.make(self.world, self._addresses())
+        monitors = self._monitors(made, clock)
         agent = made.with_options(
             escalate="scripted" if document.escalate == "model" else document.escalate,
             seed=self.seed,
@@ -143,6 +147,7 @@ class _Company:
             budget=staging.budget(made),
             health=staging.health(made),
             model=model,
+            monitors=monitors,
             trace=False,
             wrap_executor=partial(self._injecting, made),
         )
@@ -153,6 +158,23 @@ class _Company:
         await self._collect(played, journal)
         played.prompts, played.outputs = model.prompts, lines
         return played
+
+    def _monitors(self, made: Agent, clock: JumpingClock) -> list[Monitor | RunMonitor]:
+        """The agent's monitors and the scenario's, with what is wrong with them."""
+
+        def since() -> float:
+            return clock.now() - clock.origin
+
+        schedule, specs = Schedule(tuple(self.faults), self.seed), tuple(made.graph.tools.values())
+        looks = [
+            StageMonitor(
+                entry.name, entry.kind, entry.about, entry.every, specs, schedule, since, clock.now, self._note
+            )
+            for entry in self.staging.document.monitors
+        ]
+        beside = [monitor for monitor in made.monitors if isinstance(monitor, Monitor)]
+        within = [monitor for monitor in made.monitors if not isinstance(monitor, Monitor)]
+        return [*faulty([*beside, *looks], self.faults, self._note, since=since), *within]
 
     def _addresses(self) -> Mapping[str, tuple[str, int]]:
         if self.servers is not None:

@@ -1,5 +1,6 @@
 """Everything in its place before the first run: which agent, at which level, with what at hand."""
 
+import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from agentroute.guard.budget import Budget
 from agentroute.loading import is_graph_file, load_agent, load_object
 from agentroute.routing.health import Health
 from agentroute.testing.faults.answers import Reversible
-from agentroute.testing.faults.fault import BESIDE_CALLS, WIRE_ONLY, Fault
+from agentroute.testing.faults.fault import BESIDE_CALLS, MONITORS, WIRE_ONLY, Fault
 from agentroute.testing.scenario.document import ScenarioDocument
 from agentroute.testing.scenario.naming import check_effects, check_names
 from agentroute.testing.scenario.record import Level
@@ -201,7 +202,7 @@ def _check_faults(staging: Staging, agent: Agent) -> None:
 
 
 def _why_not(staging: Staging, agent: Agent, fault: Fault) -> str | None:
-    why = _beside(staging, fault) if fault.type in BESIDE_CALLS else _of_calls(staging, agent, fault)
+    why = _beside(staging, agent, fault) if fault.type in BESIDE_CALLS else _of_calls(staging, agent, fault)
     if why is not None or fault.type in BESIDE_CALLS:
         return why
     specs = agent.graph.tools.values()
@@ -210,9 +211,12 @@ def _why_not(staging: Staging, agent: Agent, fault: Fault) -> str | None:
     return None
 
 
-def _beside(staging: Staging, fault: Fault) -> str | None:
-    if fault.type == "monitor_lies":
-        return "agents have no monitors yet; say waits-for: health"
+def _beside(staging: Staging, agent: Agent, fault: Fault) -> str | None:
+    if fault.type in MONITORS:
+        names = [monitor.name for monitor in (*staging.document.monitors, *agent.monitors) if hasattr(monitor, "name")]
+        if not any(fnmatch.fnmatchcase(name, fault.target) for name in names):
+            there = f"there is: {', '.join(names)}" if names else "there are none; say monitors:"
+            return f"hits no monitor; {there}"
     if fault.type.startswith("model") and staging.document.escalate != "model":
         return "nobody asks a model; say escalate: model"
     return None

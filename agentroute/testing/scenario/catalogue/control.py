@@ -35,46 +35,55 @@ def _lookup() -> dict[str, Any]:
 
 ANSWERED = healthy("answered", calls={"look_up_backup": 0})
 
+PROBES: list[Document] = [{"name": "probe", "about": "look_up_primary"}]
+
 
 def _monitor_dead() -> Document:
     """Down for the first run; the monitor dies then, so nobody says that the tool is well again at the third."""
     return scenario(
         "A monitor says that a tool is down, and dies: after a while its word counts no more",
-        description="The monitor's last word, at 5 s, is that look_up_primary is down; it sends nothing after that.",
-        waits_for="health",
+        description=(
+            "The monitor's last word, at 4 s, is that look_up_primary is down. It is dead when the tool is well again; "
+            "the run ten minutes later uses the tool all the same."
+        ),
         runs=3,
         every="10m",
         agent=_lookup(),
+        monitors=PROBES,
         steady=ANSWERED,
         method=(
-            {"type": "monitor_lies", "until": "5s"},
-            {"type": "down", "target": "look_up_primary", "until": "5s"},
+            {"type": "monitor_dead", "from": "5s"},
+            {"type": "down", "target": "look_up_primary", "until": "6s"},
         ),
         expect={
             "retries": {"max": 2},
             "reroutes": AT_MOST_ONE,
-            "calls": {"look_up_primary": {"min": 1, "max": 3}, "look_up_backup": AT_MOST_ONE},
+            "calls": {"look_up_primary": AT_MOST_ONE, "look_up_backup": AT_MOST_ONE},
+            "known_age_s": {"max": "60s"},
         },
     )
 
 
 def _monitor_late() -> Document:
+    """The look-up comes 40 s after the start. What is known of it by then was measured half a minute before."""
+    prepare = tool("prepare", ["query"], ["question"], seconds=40.0, timeout_s=60.0)
+    tools = [prepare, *pair("look_up", ["question"], ["answer"])]
     return scenario(
         "A monitor's signals come half a minute late: decisions that rest on them say how old they were",
         description="Each signal arrives 30 s after it was measured; the journal's decisions carry its age.",
-        waits_for="health",
-        runs=3,
-        every="20s",
-        agent=_lookup(),
+        agent=graph("lookup", tools, goals(("answered", ["answer"])), deadline_s=100.0),
+        monitors=PROBES,
         steady=ANSWERED,
         method=(
-            {"type": "monitor_lies", "from": "30s", "until": "60s"},
+            {"type": "monitor_late", "latency": "30s"},
             {"type": "down", "target": "look_up_primary", "until": "30s"},
         ),
         expect={
-            "retries": {"max": 2},
-            "reroutes": AT_MOST_ONE,
-            "calls": {"look_up_primary": {"max": 3}, "look_up_backup": AT_MOST_ONE},
+            "retries": 0,
+            "reroutes": 0,
+            "calls": {"look_up_primary": 0, "look_up_backup": 1},
+            "known_age_s": {"min": "30s", "max": "40s"},
+            "triggered": 2,
         },
     )
 
@@ -82,10 +91,10 @@ def _monitor_late() -> Document:
 def _monitor_lies() -> Document:
     return scenario(
         "A monitor says that a dead tool is well: what calls meet weighs more",
-        waits_for="health",
         runs=5,
         every="1s",
         agent=_lookup(),
+        monitors=PROBES,
         steady=ANSWERED,
         method=({"type": "monitor_lies"}, {"type": "down", "target": "look_up_primary"}),
         expect={
@@ -100,16 +109,19 @@ def _contradiction() -> Document:
     return scenario(
         "Two monitors contradict each other: the one of higher priority wins, in the same way each time",
         description=(
-            "One monitor (tool outage, priority 0.99) says that look_up_primary is down, another (intent, 0.9) that it "
-            "is the one to use. The outage wins in every run."
+            "One monitor (intent, priority 0.9) says that look_up_primary is to be avoided, another (tool outage, 0.99) "
+            "that it is well. The second is believed in every run."
         ),
-        waits_for="health",
         runs=10,
         every="1s",
         agent=_lookup(),
+        monitors=[
+            {"name": "a-desk", "kind": "intent", "about": "look_up_primary"},
+            {"name": "z-status", "kind": "outage", "about": "look_up_primary"},
+        ],
         steady=ANSWERED,
-        method=({"type": "monitor_lies", "toxicity": 0.5, "cause": "outage-monitor"},),
-        expect={"reroutes": AT_MOST_ONE, "escalations": 0, "calls": {"look_up_primary": 0, "look_up_backup": 1}},
+        method=({"type": "monitor_lies", "target": "a-desk"},),
+        expect={"reroutes": 0, "escalations": 0, "calls": {"look_up_primary": 1, "look_up_backup": 0}},
     )
 
 

@@ -55,7 +55,6 @@ def _slow() -> Document:
     """Four steps of 0.2 s; ten times as slow, four of them would not fit into the deadline, one does."""
     return scenario(
         "A provider is ten times as slow: after one slow step the others go elsewhere, and all is done in time",
-        waits_for="health",
         agent={**_relay(4, seconds=0.2, deadline_s=5.0), "rates": {"usd_per_second": 0.01}},
         steady=healthy("finished", duration_s={"max": "1s"}),
         method=({"type": "latency", "target": "*_primary", "latency": "1800ms"},),
@@ -81,7 +80,6 @@ def _ramp() -> Document:
     return scenario(
         "A tool gets a fifth slower with each call: the others are asked before a deadline is missed",
         description="A `ramp` counts the calls of one run. Here each run makes one, so the ramp is written as windows.",
-        waits_for="health",
         runs=RAMP_RUNS,
         every=f"{RAMP_EVERY_S}s",
         agent={**_lookup(deadline_s=2.5, timeout_s=2.5), "rates": {"usd_per_second": 0.01}},
@@ -149,13 +147,16 @@ def _tail() -> Document:
 # -------------------------------------------------------------------- what probes say
 
 
+PROBES: list[Document] = [{"name": "probe", "about": "look_up_primary", "every": "500ms"}]
+
+
 def _lying_up() -> Document:
     return scenario(
         "Probes say that all is well while every call fails: the calls are believed",
-        waits_for="health",
         runs=5,
         every="1s",
         agent=_lookup(),
+        monitors=PROBES,
         steady=healthy("answered"),
         method=(
             {"type": "monitor_lies"},
@@ -172,11 +173,11 @@ def _lying_up() -> Document:
 def _lying_down() -> Document:
     return scenario(
         "Probes say that a tool is down while its calls work: no outage, at most a detour",
-        waits_for="health",
         runs=5,
         every="1s",
         agent=_lookup(),
-        steady=healthy("answered"),
+        monitors=PROBES,
+        steady=healthy("answered", calls={"look_up_backup": 0}),
         method=({"type": "monitor_lies"},),
         expect={"reroutes": AT_MOST_ONE, "escalations": 0, "calls": {"look_up_backup": AT_MOST_ONE}},
     )

@@ -125,6 +125,8 @@ SIGHTS: Mapping[str, Sight] = {
     "model_invalid": ANSWERED,
     "clock_jump": ANSWERED,
     "monitor_lies": ANSWERED,
+    "monitor_late": ANSWERED,
+    "monitor_dead": ANSWERED,
 }
 """Every type of fault that the oracle knows; in doubt, the kinder reading. A ``flap`` is read as down: it comes as
 what it is at the moment."""
