@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentroute.adapters.models.language_model import LiteLlm
     from agentroute.adapters.models.model_step import llm_step
     from agentroute.adapters.models.prices import Price, Prices
+    from agentroute.adapters.priors import Priors
     from agentroute.agent import Agent
     from agentroute.attempt import Attempt, current
     from agentroute.errors import (
@@ -64,6 +65,7 @@ _WHERE = {
     "Observer": "agentroute.ports",
     "Price": "agentroute.adapters.models.prices",
     "Prices": "agentroute.adapters.models.prices",
+    "Priors": "agentroute.adapters.priors",
     "Rates": "agentroute.graph.cost",
     "RoutePlan": "agentroute.run.plan",
     "RunResult": "agentroute.run.result",
@@ -98,6 +100,7 @@ __all__ = [
     "Observer",
     "Price",
     "Prices",
+    "Priors",
     "Rates",
     "RoutePlan",
     "RunResult",

@@ -9,6 +9,7 @@ from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import INSTANT_S, Breaker
 from agentroute.guard.retry_budget import RetryBudget
 from agentroute.ids import NANOS_PER_USD, NanoUsd, ToolId
+from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
 from agentroute.routing.headroom import Headroom
 from agentroute.routing.health import Health
@@ -42,13 +43,14 @@ PANIC_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A call under way: whom it says something about, and in which generation of their breakers it began."""
+    """A call under way: whom it says something about, in which generation of their breakers, and what was expected."""
 
     tool: ToolSpec
     number: int
     begun: float
     standings: tuple[Standing, ...]
     generations: tuple[int, ...]
+    expected: Expected
 
 
 class HealthBoard:
@@ -74,40 +76,48 @@ class HealthBoard:
         self._providers: dict[str, Standing] = {}
         self._retries: dict[str, RetryBudget] = {}
         self._numbers = itertools.count()
+        self._declared: dict[ToolId, Expected] = {}
 
     # ---------------------------------------------------------------- what routes ask
 
-    def weight(self, tool: ToolSpec, rates: Rates, now: float) -> NanoUsd:
+    def weight(self, tool: ToolSpec, rates: Rates, now: float, expected: Expected | None = None) -> NanoUsd:
         """Expected cost until success under current health, in nano-dollars."""
-        return self.factors(tool, rates, now).weight
+        return self.factors(tool, rates, now, expected).weight
 
-    def factors(self, tool: ToolSpec, rates: Rates, now: float) -> Factors:
+    def factors(self, tool: ToolSpec, rates: Rates, now: float, expected: Expected | None = None) -> Factors:
         """The weight of a tool, and why.
 
         ``cost / (1 - p)`` plus the expected number of failed attempts ``p / (1 - p)`` at `FAILED_CALL` each, times
         what rate limits, a recent outage and monitors say.
+
+        Args:
+            tool: The tool.
+            rates: What a second and a risk are worth.
+            now: Monotonic seconds.
+            expected: What earlier runs have shown of such calls; as declared, if left out.
         """
-        cost, standings = tool.cost, self._standings(tool)
+        known, standings = expected or self._as_declared(tool), self._standings(tool)
         own = standings[0]
-        usual, most = self._times(tool, now)
+        usual, most = self._times(tool, known, now)
         overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else 0
-        p_fail, limit, returning = self._p_fail(tool, standings, now, overdue), 1.0, 1.0
+        p_fail, limit, returning = self._p_fail(tool, known, standings, now, overdue), 1.0, 1.0
         for standing in standings:
             limit = max(limit, standing.limit.factor(now))
             returning = max(returning, standing.returning(now))
         signal = self._signal(standings, now)
-        usd = own.price.expected(cost.usd)
-        price = NANOS_PER_USD * (usd + rates.usd_per_second * usual + rates.usd_per_risk * cost.risk)
-        price += SLOW_SECOND * max(0.0, usual - cost.latency_s) + FAILED_CALL * p_fail
+        usd = max(0.0, own.price.expected(known.usd) + known.more_usd)
+        risk = known.risk + known.more_risk
+        price = NANOS_PER_USD * (usd + rates.usd_per_second * usual + rates.usd_per_risk * risk)
+        price += SLOW_SECOND * max(0.0, usual - tool.cost.latency_s) + FAILED_CALL * p_fail
         factor = 1.0 if signal is None else signal.factor_at(now)
         weight = NanoUsd(round(price / (1 - p_fail) * limit * returning * factor))
         heard = [standing.heard_at for standing in standings if standing.heard_at is not None]
         age_s = now - max(heard) if heard else None
         return Factors(tool.name, weight, usd, usual, p_fail, limit, returning, factor, _who(signal), age_s)
 
-    def latency(self, tool: ToolSpec, now: float) -> float:
+    def latency(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> float:
         """Seconds that four of five calls of the tool take, as far as is known; for deadlines."""
-        return self._times(tool, now)[1]
+        return self._times(tool, expected or self._as_declared(tool), now)[1]
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
         """Whether the tool may be called now: not asked to wait, and no breaker in the way."""
@@ -144,7 +154,7 @@ class HealthBoard:
 
     # ---------------------------------------------------------------- what calls say
 
-    def begin(self, tool: ToolSpec, now: float, *, again: bool = False) -> Ticket:
+    def begin(self, tool: ToolSpec, now: float, *, again: bool = False, expected: Expected | None = None) -> Ticket:
         """Note that a call begins; `again`: after a failure of the same tool in the same run."""
         self.latest = now
         standings, number = self._standings(tool), next(self._numbers)
@@ -154,7 +164,8 @@ class HealthBoard:
         standings[0].flying[number] = now
         for standing in standings:
             standing.limit.begin()
-        return Ticket(tool, number, now, standings, tuple([standing.breaker.begin(now) for standing in standings]))
+        generations = tuple([standing.breaker.begin(now) for standing in standings])
+        return Ticket(tool, number, now, standings, generations, expected or self._as_declared(tool))
 
     def succeed(self, ticket: Ticket, now: float, *, usd: float | None = None, said: Headroom | None = None) -> None:
         """Note that the call worked.
@@ -165,11 +176,12 @@ class HealthBoard:
             usd: What it cost, if the tool said so.
             said: What its answer said of a rate limit.
         """
-        tool, took_s = ticket.tool, now - ticket.begun
+        known = ticket.expected
+        took_s = (now - ticket.begun) / known.slower
         self._landed(ticket, now)
         self._timed(ticket, took_s, now, given_up=False)
         if usd is not None:
-            ticket.standings[0].price.paid(usd)
+            ticket.standings[0].price.paid(usd - known.more_usd)
         if said is not None:
             ticket.standings[-1].limit.heard(said, now)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
@@ -182,8 +194,8 @@ class HealthBoard:
                 if breaker.succeed(generation, now):
                     standing.reliability.end_burst()
             else:
-                standing.reliability.succeed(tool.cost.risk, now, self._fading)
-            self._publish(tool, standing, now, took_s)
+                standing.reliability.succeed(known.risk, now, self._fading, shift=known.more_risk)
+            self._publish(ticket, standing, now, took_s)
 
     def fail(
         self,
@@ -212,18 +224,18 @@ class HealthBoard:
             self.forget(ticket)
             return
         self._landed(ticket, now)
-        took_s = None
+        took_s, known = None, ticket.expected
         if timed_out:
-            took_s = now - ticket.begun
+            took_s = (now - ticket.begun) / known.slower
             self._timed(ticket, took_s, now, given_up=True)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
             breaker = standing.breaker
             if generation != breaker.generation:
                 continue
-            suspicion = standing.reliability.fail(ticket.tool.cost.risk, now, self._fading)
+            suspicion = standing.reliability.fail(known.risk, now, self._fading, shift=known.more_risk)
             breaker.fail(generation, now, too_many=suspicion >= self.settings.trip_after - ROUNDING)
             self.version += breaker.generation != generation
-            self._publish(ticket.tool, standing, now, took_s)
+            self._publish(ticket, standing, now, took_s)
 
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
@@ -269,9 +281,15 @@ class HealthBoard:
         for standing in ticket.standings:
             standing.heard_at = now
 
+    def _as_declared(self, tool: ToolSpec) -> Expected:
+        known = self._declared.get(tool.name)
+        if known is None:
+            known = self._declared[tool.name] = as_declared(tool.cost)
+        return known
+
     def _timed(self, ticket: Ticket, took_s: float, now: float, *, given_up: bool) -> None:
-        """Note how long a call took; for the provider, in multiples of what was declared of the tool."""
-        declared = ticket.tool.cost.latency_s
+        """Note how long a call took; for the provider, in multiples of what was expected of the tool."""
+        declared = ticket.expected.latency_s
         own, *shared = ticket.standings
         notes = [(own.latency, took_s, declared)]
         if declared > 0:
@@ -282,31 +300,33 @@ class HealthBoard:
             else:
                 latency.observe(value, now)
 
-    def _times(self, tool: ToolSpec, now: float) -> tuple[float, float]:
+    def _times(self, tool: ToolSpec, known: Expected, now: float) -> tuple[float, float]:
         """Seconds that half, and four of five, of its calls take: by its own record or its provider's, the slower."""
-        declared, half_life_s = tool.cost.latency_s, self.settings.half_life_s
+        expected, half_life_s = known.latency_s, self.settings.half_life_s
         own, *shared = self._standings(tool)
-        usual, most = own.latency.quantiles(declared, now, half_life_s)
+        usual, most = own.latency.quantiles(expected, now, half_life_s, slow=known.slow_s)
         for standing in shared:
             times, most_times = standing.latency.quantiles(1.0, now, half_life_s)
-            usual, most = max(usual, declared * times), max(most, declared * most_times)
-        return usual, most
+            usual, most = max(usual, expected * times), max(most, expected * most_times)
+        return known.slower * usual, known.slower * most
 
-    def _p_fail(self, tool: ToolSpec, standings: Sequence[Standing], now: float, overdue: int) -> float:
+    def _p_fail(
+        self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float, overdue: int
+    ) -> float:
         """Expected share of failing calls, by the worst record.
 
         Half-open, a tool whose calls change nothing that could not be done twice weighs as if the outage were over:
         somebody has to find out, and it is one call per cool-down.
         """
-        worst = 0.0
+        worst, shift = 0.0, known.more_risk
         for standing in standings:
             curious = standing.breaker.state(now) == "half-open" and tool.effect != "once"
             record = standing.reliability
             found = (
-                record.habit(tool.cost.risk, now, self._fading)
+                record.habit(known.risk, now, self._fading, shift=shift)
                 if curious
                 else record.p_fail(
-                    tool.cost.risk, now, self._fading, overdue=overdue if standing is standings[0] else 0
+                    known.risk, now, self._fading, shift=shift, overdue=overdue if standing is standings[0] else 0
                 )
             )
             worst = max(worst, found)
@@ -365,13 +385,14 @@ class HealthBoard:
     def _new_standing(self) -> Standing:
         return Standing(Breaker(self.settings.cool_down_s))
 
-    def _publish(self, tool: ToolSpec, standing: Standing, now: float, took_s: float | None) -> None:
+    def _publish(self, ticket: Ticket, standing: Standing, now: float, took_s: float | None) -> None:
         """Bump the version when a standing has moved enough to matter to a route."""
-        p_fail = standing.reliability.p_fail(tool.cost.risk, now, self._fading)
-        known, known_s = standing.published or (tool.cost.risk, tool.cost.latency_s)
+        expected = ticket.expected
+        p_fail = standing.reliability.p_fail(expected.risk, now, self._fading)
+        known, known_s = standing.published or (expected.risk, expected.latency_s)
         usual_s = known_s
         if took_s is not None and not _alike(took_s, known_s):  # else no quantile can have moved far
-            usual_s = self._times(tool, now)[0]
+            usual_s = self._times(ticket.tool, expected, now)[0] / expected.slower
         if abs(p_fail - known) > REPUBLISH_AT or not _alike(usual_s, known_s):
             standing.published = (p_fail, usual_s)
             self.version += 1

@@ -20,7 +20,8 @@ class Factors(NamedTuple):
         returning: Factor for a tool that came back from an outage a short while ago.
         signal: Factor of the monitor that counts.
         monitor: Which one that is, and what it says.
-        age_s: Seconds since anything was heard of the tool; None: never, so all of this is as declared.
+        age_s: Seconds since anything was heard of the tool; None: never, so all of this is as declared, or as earlier
+            runs have shown.
     """
 
     tool: ToolId
@@ -43,5 +44,5 @@ class Factors(NamedTuple):
             parts.append(f"back from an outage x{self.returning:.2g}")
         if self.signal != 1:
             parts.append(f"{self.monitor} x{self.signal:.2g}")
-        parts.append("as declared" if self.age_s is None else f"last heard of {self.age_s:.1f} s ago")
+        parts.append("not called yet" if self.age_s is None else f"last heard of {self.age_s:.1f} s ago")
         return f"{self.tool}: {dollars(self.weight):.6f} USD ({', '.join(parts)})"

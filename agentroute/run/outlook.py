@@ -1,7 +1,7 @@
 """What is feasible from here: which tools can be used, at what weight, and which goals they still reach."""
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentroute.graph.cost import Rates
@@ -12,6 +12,7 @@ from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.board import HealthBoard
+from agentroute.routing.expected import Expected
 from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.run.events import HAND_OVER, Option
 from agentroute.run.state import RunState
@@ -49,6 +50,7 @@ class Outlook:
         rates: Exchange rates into money.
         origin: Monotonic seconds at which the run started.
         deadline_s: Seconds since the start by which it must be over.
+        learned: What earlier runs have shown of tools, by goal; others are as declared.
     """
 
     graph: ToolGraph
@@ -58,6 +60,7 @@ class Outlook:
     rates: Rates
     origin: float
     deadline_s: float | None
+    learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
 
     def satisfied(self, needs: Iterable[Need]) -> bool:
         """Whether what is at hand meets all of `needs`."""
@@ -212,13 +215,20 @@ class Outlook:
         A route has to fit into the money left at its worst: that it cannot be paid for is known before it is begun.
         """
         sunk = {attempt.tool for attempt in self.state.in_flight.values()}
-        limit, deadline = self.ledger.left, self.deadline_s
+        limit, deadline, moment = self.ledger.left, self.deadline_s, now + self.origin
+        board, rates, known = self.board, self.rates, self.learned.get(goal) or {}
+        seconds = None
+        if deadline is not None:
+            seconds = {s.name: board.latency(s, moment, known.get(s.name)) for s in specs}
         return Problem(
             graph=self.graph.compiled,
             goal=goal,
             have=frozenset(self.state.artifacts),
-            weights={s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now) for s in specs},
-            latency_s=None if deadline is None else {s.name: self.board.latency(s, now + self.origin) for s in specs},
+            weights={
+                s.name: NanoUsd(0) if s.name in sunk else board.weight(s, rates, moment, known.get(s.name))
+                for s in specs
+            },
+            latency_s=seconds,
             within_s=None if deadline is None else deadline - now,
             usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.worst for s in specs},
             within_usd=limit,
@@ -226,4 +236,9 @@ class Outlook:
 
     def weight(self, spec: ToolSpec, now: float) -> NanoUsd:
         """Expected cost until the tool succeeds, under current health."""
-        return self.board.weight(spec, self.rates, now + self.origin)
+        return self.board.weight(spec, self.rates, now + self.origin, self.expected(spec))
+
+    def expected(self, spec: ToolSpec) -> Expected | None:
+        """What earlier runs have shown of the tool's calls for the goal there is; None: nothing."""
+        known = None if self.state.goal is None else self.learned.get(self.state.goal)
+        return None if known is None else known.get(spec.name)

@@ -9,9 +9,10 @@ import anyio
 from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
-from agentroute.ids import ToolId
+from agentroute.ids import GoalId, ToolId
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
 from agentroute.routing.board import HealthBoard
+from agentroute.routing.expected import Expected
 
 
 class DirectCalls:
@@ -42,6 +43,7 @@ class Services:
         random: Source of jitter and run ids.
         slots: Attempts that may be under way at once, over all runs.
         redact: Removes secrets from text before it is recorded.
+        learned: What earlier runs have shown of tools, by goal.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Services:
     random: Random
     slots: anyio.Semaphore
     redact: Callable[[str], str]
+    learned: Mapping[GoalId, Mapping[ToolId, Expected]]
 
     def backoff(self, attempts: int) -> float:
         """Seconds to wait after so many attempts of a tool: exponential, with jitter of half to one and a half."""
