@@ -267,7 +267,9 @@ def infinite_edges(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         HealthBoard,
         "weight",
-        lambda self, tool, rates, now: weight(self, tool, rates, now) if admits(self, tool, now) else NanoUsd(10**15),
+        lambda self, tool, rates, now, *known: (
+            weight(self, tool, rates, now, *known) if admits(self, tool, now) else NanoUsd(10**15)
+        ),
     )
 
 
