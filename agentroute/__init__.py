@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentroute.adapters.models.model_step import llm_step
     from agentroute.adapters.models.prices import Price, Prices
     from agentroute.adapters.priors import Priors
+    from agentroute.adapters.probes import Probes
     from agentroute.agent import Agent
     from agentroute.attempt import Attempt, current
     from agentroute.errors import (
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
     from agentroute.graph.goal import Goal
     from agentroute.graph.tool import AtLeast
     from agentroute.guard.budget import Budget
-    from agentroute.ports import Observer
+    from agentroute.ports import Monitor, Observer
     from agentroute.routing.health import Health
+    from agentroute.routing.signals import HealthSignal
     from agentroute.run import events
     from agentroute.run.plan import RoutePlan
     from agentroute.run.result import RunResult
+    from agentroute.run.watching import Burn, Intent, IntentRule, Progress, Risk, RunMonitor
 
 __version__ = "0.1.0"
 
@@ -51,23 +54,32 @@ _WHERE = {
     "AtLeast": "agentroute.graph.tool",
     "Attempt": "agentroute.attempt",
     "Budget": "agentroute.guard.budget",
+    "Burn": "agentroute.run.watching",
     "ConfigurationError": "agentroute.errors",
     "DefinitionError": "agentroute.errors",
     "DocumentError": "agentroute.errors",
     "FunctionTool": "agentroute.adapters.functions",
     "Goal": "agentroute.graph.goal",
     "Health": "agentroute.routing.health",
+    "HealthSignal": "agentroute.routing.signals",
     "InputError": "agentroute.errors",
+    "Intent": "agentroute.run.watching",
+    "IntentRule": "agentroute.run.watching",
     "JournalError": "agentroute.errors",
     "LiteLlm": "agentroute.adapters.models.language_model",
     "McpServers": "agentroute.adapters.mcp.servers",
+    "Monitor": "agentroute.ports",
     "NoRouteError": "agentroute.errors",
     "Observer": "agentroute.ports",
     "Price": "agentroute.adapters.models.prices",
     "Prices": "agentroute.adapters.models.prices",
     "Priors": "agentroute.adapters.priors",
+    "Probes": "agentroute.adapters.probes",
+    "Progress": "agentroute.run.watching",
     "Rates": "agentroute.graph.cost",
+    "Risk": "agentroute.run.watching",
     "RoutePlan": "agentroute.run.plan",
+    "RunMonitor": "agentroute.run.watching",
     "RunResult": "agentroute.run.result",
     "Secret": "agentroute.adapters.http.secret",
     "ToolError": "agentroute.errors",
@@ -86,23 +98,32 @@ __all__ = [
     "AtLeast",
     "Attempt",
     "Budget",
+    "Burn",
     "ConfigurationError",
     "DefinitionError",
     "DocumentError",
     "FunctionTool",
     "Goal",
     "Health",
+    "HealthSignal",
     "InputError",
+    "Intent",
+    "IntentRule",
     "JournalError",
     "LiteLlm",
     "McpServers",
+    "Monitor",
     "NoRouteError",
     "Observer",
     "Price",
     "Prices",
     "Priors",
+    "Probes",
+    "Progress",
     "Rates",
+    "Risk",
     "RoutePlan",
+    "RunMonitor",
     "RunResult",
     "Secret",
     "ToolError",

@@ -3,9 +3,10 @@
 import copy
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from random import Random
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -16,6 +17,7 @@ from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.adapters.priors import Priors
+from agentroute.adapters.probes import Probe, Probes
 from agentroute.adapters.signature import Function
 from agentroute.adapters.surroundings import Surroundings
 from agentroute.errors import ConfigurationError, DefinitionError, InputError, NoRouteError, UnknownRunError
@@ -27,16 +29,18 @@ from agentroute.graph.tool import AtLeast, KOfN, Need, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, GoalId, NanoUsd, RunId, ToolId, dollars
-from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, ToolSource
+from agentroute.ports import Clock, Journal, LanguageModel, Monitor, Observer, Tool, ToolExecutor, ToolSource
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.health import Health
 from agentroute.run.events import Chosen, Event, Resumed, RunStarted
 from agentroute.run.plan import Planner, RoutePlan
 from agentroute.run.result import RunResult, result_of
 from agentroute.run.state import RunState, fold
+from agentroute.run.watching import RunMonitor
 from agentroute.runtime.experience import Experience
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls, Services
+from agentroute.runtime.watch import Watch
 
 if TYPE_CHECKING:
     from agentroute.adapters.mcp.servers import McpServers
@@ -65,6 +69,7 @@ class Agent:
         model: Language model for escalations; litellm by default, loaded when first needed.
         clock: The time; the event loop's by default.
         seed: Makes run ids and jitter reproducible.
+        monitors: Watch the tools beside the runs (`Probes`), or each run (`Risk`, `Intent`, `Progress`, `Burn`).
 
     Raises:
         DefinitionError: Something does not fit together, with its name and why; or the file of priors is refused.
@@ -89,6 +94,7 @@ class Agent:
         model: LanguageModel | None = None,
         clock: Clock | None = None,
         seed: int | None = None,
+        monitors: Sequence[Monitor | RunMonitor] = (),
     ) -> None:
         """Check that the parts fit and derive the graph."""
         if isinstance(max_concurrency, bool) or max_concurrency < 1:
@@ -118,7 +124,11 @@ class Agent:
             slots=anyio.Semaphore(max_concurrency, fast_acquire=True),
             redact=self._redact,
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
+            run_monitors=_of_runs(monitors),
         )
+        self._monitors = (*_probes(callable_tools), *_beside(monitors))
+        self._watch = self._new_watch()
+        self._watchers: list[AbstractAsyncContextManager[None]] = []
         self._sources = _sources(callable_tools)
         self._active: set[RunId] = set()
         self._max_concurrency = max_concurrency
@@ -138,6 +148,7 @@ class Agent:
         priors: Priors | str | os.PathLike[str] | None = None,
         model: LanguageModel | None = None,
         trace: bool = True,
+        monitors: Sequence[Monitor | RunMonitor] | None = None,
         wrap_executor: Callable[[ToolExecutor, Clock], ToolExecutor] | None = None,
     ) -> Self:
         """The same agent in other surroundings; tools stay shared, and so does health unless `health` is given.
@@ -154,6 +165,7 @@ class Agent:
                 loop.
             priors: As for `Agent`.
             model: As for `Agent`.
+            monitors: In place of those there are, probes of the tools included.
             trace: False leaves traces and logs out, and observers given so far.
             wrap_executor: Given what makes the calls and the clock, returns what makes them from here on, such as a
                 fault injector.
@@ -173,6 +185,7 @@ class Agent:
             model=known.model if model is None else lambda: model,
             executor=executor if wrap_executor is None else wrap_executor(executor, time),
             redact=twin._redact,  # noqa: SLF001
+            run_monitors=known.run_monitors if monitors is None else _of_runs(monitors),
         )
         if priors is not None:
             twin._priors = _priors(priors)  # noqa: SLF001
@@ -184,7 +197,12 @@ class Agent:
             slots = anyio.Semaphore(self._max_concurrency, fast_acquire=True)
             twin._services = replace(twin._services, board=self._new_board(health), slots=slots)  # noqa: SLF001
         twin._planner = twin._new_planner()  # noqa: SLF001
+        twin._monitors = self._monitors if monitors is None else _beside(monitors)  # noqa: SLF001
+        twin._watch, twin._watchers = twin._new_watch(), []  # noqa: SLF001
         return twin
+
+    def _new_watch(self) -> Watch:
+        return Watch(self._monitors, self._services.board, self._services.clock)
 
     def _new_board(self, health: Health) -> HealthBoard:
         board = HealthBoard(health, alternatives=self.graph.alternatives)
@@ -196,12 +214,20 @@ class Agent:
         return Planner(self.graph, services.board, services.rates, services.budget, services.learned)
 
     async def __aenter__(self) -> Self:
-        """Nothing to open: what tools need is opened when it is first used."""
+        """Let monitors watch; what tools need is opened when it is first used."""
+        watcher = self._watch.watching()
+        await watcher.__aenter__()
+        self._watchers.append(watcher)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Close what the tools opened."""
-        await self.aclose()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
+        """Let monitors end, and close what the tools opened."""
+        try:
+            await self._watchers.pop().__aexit__(kind, error, place)
+        finally:
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Close what the tools opened, such as connections to MCP servers, and write out traces.
@@ -343,9 +369,10 @@ class Agent:
     async def _drive(self, runner: Runner, first: Iterable[Event]) -> RunResult:
         self._experience.note(runner.run_id)
         try:
-            for event in first:
-                await runner.record(event)
-            await runner.drive()
+            async with self._watch.watching():
+                for event in first:
+                    await runner.record(event)
+                await runner.drive()
         except anyio.get_cancelled_exc_class():
             if runner.state.asked is not None:  # else not even its start was recorded
                 with anyio.CancelScope(shield=True):
@@ -459,6 +486,7 @@ class Agent:
         have: Iterable[Any] | None = None,
         down: Iterable[str] = (),
         now: float | None = None,
+        explain: bool = False,
     ) -> RoutePlan:
         """Say which route a run would take. Pure: nothing is called.
 
@@ -467,6 +495,7 @@ class Agent:
             have: Artifacts at hand, as types or names; everything that no tool produces, if left out.
             down: Tools to do without.
             now: Time on the agent's clock at which to judge health; when something was last called, if left out.
+            explain: Say what the tools weigh, and why.
 
         Raises:
             InputError: A goal, artifact or tool has no such name.
@@ -474,7 +503,10 @@ class Agent:
         names = self._names
         at_hand = self.graph.inputs if have is None else frozenset(map(names.artifact, have))
         moment = self._services.board.latest if now is None else now
-        return self._planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
+        found = self._planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
+        if not explain:
+            return found
+        return found.model_copy(update={"weighed": self._planner.explain(names.goal(goal), at_hand, moment)})
 
     # ---------------------------------------------------------------- checks before a run
 
@@ -560,6 +592,22 @@ def _sources(tools: Iterable[Tool]) -> list[ToolSource]:
     """What the tools have open, each once."""
     found = {id(source): source for tool in tools if (source := getattr(tool, "source", None)) is not None}
     return list(found.values())
+
+
+def _probes(tools: Iterable[Tool]) -> tuple[Probes, ...]:
+    """A monitor for the tools that say how they can be probed."""
+    found: dict[str, Probe] = {t.spec.name: probe for t in tools if (probe := getattr(t, "probe", None)) is not None}
+    return (Probes(found),) if found else ()
+
+
+def _of_runs(monitors: Iterable[Monitor | RunMonitor]) -> tuple[RunMonitor, ...]:
+    """Those that watch each run."""
+    return tuple(monitor for monitor in monitors if isinstance(monitor, RunMonitor))
+
+
+def _beside(monitors: Iterable[Monitor | RunMonitor]) -> tuple[Monitor, ...]:
+    """Those that watch beside the runs."""
+    return tuple(monitor for monitor in monitors if isinstance(monitor, Monitor))
 
 
 def _types(tools: Iterable[Tool], goals: Iterable[Goal]) -> dict[ArtifactId, ArtifactType]:

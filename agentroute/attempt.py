@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from agentroute.errors import AgentrouteError
 from agentroute.graph.cost import checked
+from agentroute.guard.rate_limits import Headroom
 from agentroute.ids import AttemptId, NanoUsd, RunId, ToolId, nanos
-from agentroute.routing.headroom import Headroom
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@
 Errors carry their facts as fields, and their message says what to do next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -105,7 +105,12 @@ class ToolError(AgentrouteError):
         kind: One of `FailureKind`. ``"transient"``, ``"rate_limited"`` and ``"permanent"`` promise that nothing
             happened; without a promise it is ``"ambiguous"``.
         retry_after_s: Seconds the provider asked to wait, if it did.
+
+    Attributes:
+        headers: Of the HTTP answer behind it, where there was one; what they say of rate limits is heard.
     """
+
+    headers: Mapping[str, str] | None = None
 
     def __init__(
         self, message: str = "", *, kind: FailureKind = "ambiguous", retry_after_s: float | None = None

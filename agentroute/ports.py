@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel
 
 from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.tool import Guard, ToolSpec
+from agentroute.guard.rate_limits import Headroom
 from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId
+from agentroute.routing.signals import HealthSignal
 from agentroute.run.events import Event
 
 Values: TypeAlias = Mapping[ArtifactId, Any]
@@ -70,6 +72,23 @@ class ToolExecutor(Protocol):
 
     async def call(self, tool: Tool, inputs: Values) -> Values:
         """Make one attempt of `tool`; `agentroute.current()` tells which."""
+        ...
+
+
+@runtime_checkable
+class Monitor(Protocol):
+    """Watches something beside the runs, such as a provider's status page, and says what it sees.
+
+    What happens to a monitor happens to it alone: one that raises or returns is started again after a while.
+    """
+
+    @property
+    def name(self) -> str:
+        """Shown in traces; of signals of equal priority, the worse counts, then the first by name."""
+        ...
+
+    async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
+        """Watch until cancelled. `emit` may be called at any time, from the event loop only."""
         ...
 
 
@@ -143,12 +162,14 @@ class Completion:
         usd: What it cost, or None when the provider did not say enough to know.
         input_tokens: Tokens read, 0 if unknown.
         output_tokens: Tokens written, 0 if unknown.
+        headroom: What the provider said of a rate limit, if it did.
     """
 
     text: str
     usd: float | None
     input_tokens: int = 0
     output_tokens: int = 0
+    headroom: Headroom | None = None
 
 
 class LanguageModel(Protocol):

@@ -55,8 +55,10 @@ class FunctionTool:
         when: Guard | None = None,
         ensure: Callable[[Any], bool] | None = None,
         auxiliaries: Sequence[Tool] = (),
+        probe: Callable[[], Any] | None = None,
     ) -> None:
         """Bind the parts; `tool` builds them from a decorated function."""
+        self.probe = probe
         self.function = function
         self.spec = spec
         self.types: Mapping[ArtifactId, ArtifactType] = signature.types
@@ -142,6 +144,7 @@ def tool(
     compensate: str | Function | FunctionTool | None = None,
     ensure: Callable[[Any], bool] | None = None,
     when: Predicate | None = None,
+    probe: Callable[[], Any] | None = None,
     returns: Any = None,
 ) -> Callable[[Function], FunctionTool]: ...
 
@@ -164,6 +167,8 @@ def tool(function: Function | None = None, /, **options: Any) -> FunctionTool | 
             - ``ensure``: postcondition on the output; False or an exception fails the attempt.
             - ``when``: condition on artifacts; False closes the tool for the run. It is asked as soon as all of them
               are known, and does not hold anything up before.
+            - ``probe``: function without parameters that asks how the tool is, every ten seconds or so; False or an
+              exception makes runs avoid it.
             - ``returns``: what it produces, in place of the return annotation (for functions made by other functions).
 
     Raises:
@@ -203,6 +208,7 @@ def _build(
     effect: Effect = "once",
     timeout_s: float = DEFAULT_TIMEOUT_S,
     provider: str | None = None,
+    probe: Callable[[], Any] | None = None,
     returns: Any = None,
     **cost: Any,
 ) -> FunctionTool:
@@ -228,7 +234,7 @@ def _build(
     )
     guard = None if when is None else _guard(when, subject, contract, scope)
     brought = [part for part in (verifier, compensator) if isinstance(part, FunctionTool)]
-    return FunctionTool(function, contract, spec, when=guard, ensure=ensure, auxiliaries=brought)
+    return FunctionTool(function, contract, spec, when=guard, ensure=ensure, auxiliaries=brought, probe=probe)
 
 
 def _name_of(part: str | FunctionTool | None) -> ToolId | None:

@@ -31,6 +31,7 @@ from agentroute.run.events import (
     Retried,
     RunFinished,
     RunStarted,
+    Signalled,
     Suspended,
     Unresolved,
     Verified,
@@ -106,6 +107,8 @@ def describe(event: Event, asked: GoalId | None = None) -> _Line | None:  # noqa
             return logging.INFO, "waiting", _fields(event, "tool", "seconds", "reason")
         case GuardClosed():
             return logging.INFO, "tool closed", _fields(event, "tool", "reason")
+        case Signalled():
+            return logging.WARNING, "monitor", _fields(event, "monitor", "kind", "reason", "stops")
         case LateResultFenced():
             return logging.INFO, "late result not used", _fields(event, "attempt", "tool", "succeeded")
         case Verified():

@@ -10,6 +10,7 @@ Examples:
   agentroute plan graphs/examples/travel.yaml
   agentroute plan graphs/examples/travel.yaml --have trip --down book_flight_a --json
   agentroute plan my_agents.py:support --goal refunded
+  agentroute plan graphs/examples/travel.yaml --explain
 
 Exit status: 0 feasible, 1 not, 2 invalid input.
 """
@@ -23,14 +24,16 @@ Exit status: 0 feasible, 1 not, 2 invalid input.
 )
 @click.option("--down", multiple=True, metavar="TOOL", help="A tool to do without (repeat).")
 @click.option("--priors", type=click.Path(path_type=Path), help="File with what earlier runs have shown; only read.")
+@click.option("--explain", is_flag=True, help="Say what each tool weighs, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def plan(
+def plan(  # one parameter per option
     target: str,
     *,
     goal: str | None,
     have: tuple[str, ...],
     down: tuple[str, ...],
     priors: Path | None,
+    explain: bool,
     as_json: bool,
 ) -> None:
     """Print the route that a run of TARGET would take. Nothing is called."""
@@ -40,7 +43,7 @@ def plan(
     agent = load_agent(target)
     if priors is not None:
         agent = agent.with_options(priors=Priors.load(priors))
-    found = agent.plan(goal=goal, have=have or None, down=down)
+    found = agent.plan(goal=goal, have=have or None, down=down, explain=explain)
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     elif found.feasible:
@@ -51,4 +54,7 @@ def plan(
         click.echo(f"expected cost {found.weight:.6f} USD{extra} ({proof})")
     else:
         click.echo(f"{found.goal}: no route. {found.reason}")
+    if not as_json:
+        for factors in found.weighed:
+            click.echo(f"{'*' if factors.tool in found.tools else ' '} {factors}")
     sys.exit(0 if found.feasible else 1)

@@ -19,6 +19,7 @@ from agentroute.run.events import (
     Retried,
     RouteChosen,
     RunFinished,
+    Signalled,
     Suspended,
     Unresolved,
     Verified,
@@ -67,6 +68,8 @@ def describe(event: Event) -> tuple[str, str] | None:  # noqa: C901, PLR0912  # 
             return "yellow", f"undone    {event.tool}, by {event.compensator}"
         case Unresolved():
             return "red", f"open      {event.reason}"
+        case Signalled():
+            return "magenta" if event.stops else "yellow", f"monitor   {event.monitor}: {event.reason}"
         case GuardClosed():
             return "yellow", f"closed    {event.tool}: {event.reason}"
         case Suspended():

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from agentroute.errors import ConfigurationError, FailureKind, ToolError
 from agentroute.graph.tool import Effect
+from agentroute.guard.rate_limits import Headroom, headroom_of, reset_of
 
 LONGEST_TEXT = 20_000
 """Characters of an exception's text that are looked at."""
@@ -42,12 +43,14 @@ class Failure:
         error: Name of the exception's type.
         message: What it said, in one line, neither redacted nor cut to `LONGEST_MESSAGE` yet.
         retry_after_s: Seconds the provider asked to wait, if it did.
+        headroom: What the headers of its answer said of a rate limit, if they did.
     """
 
     kind: FailureKind
     error: str
     message: str
     retry_after_s: float | None = None
+    headroom: Headroom | None = None
 
     def for_effect(self, effect: Effect) -> "Failure":
         """Read an ambiguous failure in the light of what a second call would do.
@@ -75,7 +78,7 @@ def classify(error: BaseException, *, wall: float = 0.0) -> Failure:
 
     Args:
         error: As raised by the tool; causes are looked at where the error itself says nothing.
-        wall: Seconds since 1970, to read a ``Retry-After`` that is a date.
+        wall: Seconds since 1970, to read headers that name a moment.
     """
     try:
         return _classified(_innermost(error), wall)
@@ -87,7 +90,8 @@ def classify(error: BaseException, *, wall: float = 0.0) -> Failure:
 def _classified(error: BaseException, wall: float) -> Failure:
     kind, retry_after_s = _kind(error, wall)
     text = " ".join(str(error)[:LONGEST_TEXT].split())
-    return Failure(kind, type(error).__name__, text or type(error).__name__, retry_after_s)
+    said = headroom_of(_headers(error), wall)
+    return Failure(kind, type(error).__name__, text or type(error).__name__, retry_after_s, said)
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -108,7 +112,8 @@ def _kind(error: BaseException, wall: float) -> tuple[FailureKind, float | None]
     if isinstance(error, ConfigurationError):
         return "permanent", None
     if (status := _status(error)) is not None:
-        return _kind_of_status(status), _retry_after(error, wall)
+        kind = _kind_of_status(status)
+        return kind, _retry_after(_headers(error), wall, limited=kind == "rate_limited")
     if isinstance(error, ConnectionRefusedError) or _never_sent(error):
         return "transient", None
     return "ambiguous", None
@@ -136,13 +141,23 @@ def _never_sent(error: BaseException) -> bool:
     return any(kind.__name__ in NOT_SENT and kind.__module__.split(".")[0] in CLIENTS for kind in type(error).__mro__)
 
 
-def _retry_after(error: BaseException, wall: float) -> float | None:
-    """Seconds to wait by the ``Retry-After`` header (RFC 9110: seconds or a date); None if absent or nonsense."""
-    response = getattr(error, "response", None)
-    headers = getattr(response, "headers", None) or getattr(error, "headers", None)
-    value = headers.get("retry-after") if headers is not None and hasattr(headers, "get") else None
-    if not isinstance(value, str):
-        return None
+def _headers(error: BaseException) -> dict[str, str]:
+    """Headers of the HTTP answer behind an error, by name in lower case, whichever client raised it."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or getattr(error, "headers", None)
+    if not hasattr(headers, "items"):
+        return {}
+    pairs = cast("Mapping[object, object]", headers).items()
+    return {name.lower(): value for name, value in pairs if isinstance(name, str) and isinstance(value, str)}
+
+
+def _retry_after(headers: Mapping[str, str], wall: float, *, limited: bool) -> float | None:
+    """Seconds to wait by the ``Retry-After`` header (RFC 9110: seconds or a date); None if absent or nonsense.
+
+    Without it, a rate limit lasts as long as the provider's own headers say.
+    """
+    value = headers.get("retry-after")
+    if value is None:
+        return reset_of(headers, wall) if limited else None
     if value.strip().isdecimal() and value.isascii():
         return float(min(int(value.strip()[:9]), 10**8))
     try:

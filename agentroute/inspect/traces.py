@@ -28,6 +28,7 @@ _DECISIONS: Final = frozenset({
     semconv.ESCALATE_SPAN,
     semconv.ROUTE_SPAN,
     semconv.GUARD_SPAN,
+    semconv.SIGNAL_SPAN,
     semconv.WAIT_SPAN,
     semconv.VERIFIED_SPAN,
     semconv.COMPENSATED_SPAN,

@@ -195,6 +195,9 @@ def _at(span: Span, run: Run) -> str:
 
 # ---------------------------------------------------------------- decisions
 
+MOST_WEIGHED = 20
+"""Tools whose weights are explained for one decision."""
+
 
 def _decision(span: Span) -> Text:
     tool, reason = clean(span.text(semconv.TOOL)), clean(span.text(semconv.REASON))
@@ -205,9 +208,14 @@ def _decision(span: Span) -> Text:
             return _escalation(span, reason)
         case semconv.ROUTE_SPAN:
             route = clean(" > ".join(span.texts(semconv.ROUTE)))
-            return Text(f"new route to {clean(span.text(semconv.GOAL))}: {route}\n{_weight(span)}; {reason}", "cyan")
+            text = Text(f"new route to {clean(span.text(semconv.GOAL))}: {route}\n{_weight(span)}; {reason}", "cyan")
+            return _append_weighed(text, span)
         case semconv.WAIT_SPAN:
             return Text(f"waited {duration(span.duration_s)} for {tool}: {reason}", "yellow")
+        case semconv.SIGNAL_SPAN:
+            stops = span.attributes.get(semconv.STOPS) is True
+            said = f"{'stopped by ' if stops else ''}monitor {clean(span.text(semconv.MONITOR))}: {reason}"
+            return _append_weighed(Text(said, "bold magenta" if stops else "yellow"), span)
         case semconv.GUARD_SPAN:
             return Text(f"closed {tool}: {reason}", "yellow")
         case _:
@@ -247,6 +255,13 @@ def _reroute(span: Span, tool: str, reason: str) -> Text:
     text.append(f"\n  weight {weights}, {proof}{left}", "dim")
     if reason:
         text.append(f"\n  {reason}", "dim")
+    return _append_weighed(text, span)
+
+
+def _append_weighed(text: Text, span: Span) -> Text:
+    """Say what the tools weighed that the choice was between."""
+    for line in span.texts(semconv.WEIGHED)[:MOST_WEIGHED]:
+        text.append(f"\n  {clean(line)}", "dim")
     return text
 
 

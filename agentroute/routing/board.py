@@ -1,17 +1,18 @@
 """Health: what calls and monitors say about each tool and provider, shared by all runs of an agent."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.tool import ToolSpec
-from agentroute.guard.breaker import INSTANT_S, Breaker
+from agentroute.guard.breaker import INSTANT_S, Breaker, BreakerState
+from agentroute.guard.rate_limits import Headroom
 from agentroute.guard.retry_budget import RetryBudget
 from agentroute.ids import NANOS_PER_USD, NanoUsd, ToolId
 from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
-from agentroute.routing.headroom import Headroom
 from agentroute.routing.health import Health
 from agentroute.routing.signals import HealthSignal, foremost
 from agentroute.routing.standing import Standing
@@ -33,6 +34,8 @@ REPUBLISH_SLOWNESS = 1.25
 
 OVERDUE = 5.0
 """A call under way is overdue when it has taken so many times what four of five calls take."""
+
+SEVERITY: Mapping[BreakerState, int] = {"closed": 0, "half-open": 1, "open": 2}
 
 ROUNDING = 1e-9
 """Sums of suspicion closer than this are the same."""
@@ -80,40 +83,66 @@ class HealthBoard:
 
     # ---------------------------------------------------------------- what routes ask
 
-    def weight(self, tool: ToolSpec, rates: Rates, now: float, expected: Expected | None = None) -> NanoUsd:
-        """Expected cost until success under current health, in nano-dollars."""
-        return self.factors(tool, rates, now, expected).weight
-
-    def factors(self, tool: ToolSpec, rates: Rates, now: float, expected: Expected | None = None) -> Factors:
-        """The weight of a tool, and why.
+    def weight(
+        self,
+        tool: ToolSpec,
+        rates: Rates,
+        now: float,
+        expected: Expected | None = None,
+        *,
+        also: Sequence[HealthSignal] = (),
+    ) -> NanoUsd:
+        """Expected cost until success under current health, in nano-dollars.
 
         ``cost / (1 - p)`` plus the expected number of failed attempts ``p / (1 - p)`` at `FAILED_CALL` each, times
         what rate limits, a recent outage and monitors say.
 
         Args:
             tool: The tool.
-            rates: What a second and a risk are worth.
+            rates: Exchange rates into money.
             now: Monotonic seconds.
             expected: What earlier runs have shown of such calls; as declared, if left out.
+            also: What monitors of the run itself say, on top of what is known to all.
         """
         known, standings = expected or self._as_declared(tool), self._standings(tool)
-        own = standings[0]
-        usual, most = self._times(tool, known, now)
-        overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else 0
-        p_fail, limit, returning = self._p_fail(tool, known, standings, now, overdue), 1.0, 1.0
-        for standing in standings:
-            limit = max(limit, standing.limit.factor(now))
-            returning = max(returning, standing.returning(now))
-        signal = self._signal(standings, now)
-        usd = max(0.0, own.price.expected(known.usd) + known.more_usd)
+        usd, usual, p_fail = self._expectation(tool, known, standings, now)
         risk = known.risk + known.more_risk
         price = NANOS_PER_USD * (usd + rates.usd_per_second * usual + rates.usd_per_risk * risk)
         price += SLOW_SECOND * max(0.0, usual - tool.cost.latency_s) + FAILED_CALL * p_fail
-        factor = 1.0 if signal is None else signal.factor_at(now)
-        weight = NanoUsd(round(price / (1 - p_fail) * limit * returning * factor))
-        heard = [standing.heard_at for standing in standings if standing.heard_at is not None]
-        age_s = now - max(heard) if heard else None
-        return Factors(tool.name, weight, usd, usual, p_fail, limit, returning, factor, _who(signal), age_s)
+        for standing in standings:
+            price *= standing.limit.factor(now) * standing.returning(now)
+        signal = self._signal(standings, now, also)
+        return NanoUsd(round(price / (1 - p_fail) * (1.0 if signal is None else signal.factor_at(now))))
+
+    def factors(
+        self,
+        tool: ToolSpec,
+        rates: Rates,
+        now: float,
+        expected: Expected | None = None,
+        *,
+        also: Sequence[HealthSignal] = (),
+    ) -> Factors:
+        """The weight of a tool, and why; arguments as for `weight`."""
+        standings, cost = self._standings(tool), tool.cost
+        usd, usual, p_fail = self._expectation(tool, expected or self._as_declared(tool), standings, now)
+        signal = self._signal(standings, now, also)
+        heard = [s.heard_at for s in standings if s.heard_at is not None] + ([] if signal is None else [signal.at])
+        declared = rates.price(usd=cost.usd, latency_s=cost.latency_s, risk=cost.risk) + FAILED_CALL * cost.risk
+        return Factors(
+            tool=tool.name,
+            weight=self.weight(tool, rates, now, expected, also=also),
+            declared=NanoUsd(round(declared / (1 - min(cost.risk, LIKELIEST_FAILURE)))),
+            usd=usd,
+            latency_s=usual,
+            p_fail=p_fail,
+            limit=math.prod(standing.limit.factor(now) for standing in standings),
+            returning=math.prod(standing.returning(now) for standing in standings),
+            signal=1.0 if signal is None else signal.factor_at(now),
+            monitor="" if signal is None else str(signal),
+            age_s=now - max(heard) if heard else None,
+            breaker=max((standing.breaker.state(now) for standing in standings), key=SEVERITY.__getitem__),
+        )
 
     def latency(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> float:
         """Seconds that four of five calls of the tool take, as far as is known; for deadlines."""
@@ -163,7 +192,7 @@ class HealthBoard:
         self._retry_budget(tool).spend(now, again=again)
         standings[0].flying[number] = now
         for standing in standings:
-            standing.limit.begin()
+            self.version += standing.limit.begin(now)
         generations = tuple([standing.breaker.begin(now) for standing in standings])
         return Ticket(tool, number, now, standings, generations, expected or self._as_declared(tool))
 
@@ -183,7 +212,7 @@ class HealthBoard:
         if usd is not None:
             ticket.standings[0].price.paid(usd - known.more_usd)
         if said is not None:
-            ticket.standings[-1].limit.heard(said, now)
+            self.hear(ticket, said, now)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
             standing.worked_at = now
             breaker = standing.breaker
@@ -236,6 +265,13 @@ class HealthBoard:
             breaker.fail(generation, now, too_many=suspicion >= self.settings.trip_after - ROUNDING)
             self.version += breaker.generation != generation
             self._publish(ticket, standing, now, took_s)
+
+    def hear(self, ticket: Ticket, said: Headroom, now: float) -> None:
+        """Note what an answer said of a rate limit, the provider's if there is one; whether or not the call worked."""
+        limit = ticket.standings[-1].limit
+        before = limit.factor(now)
+        limit.heard(said, now)
+        self.version += said.left < 1 or not _alike(limit.factor(now), before)
 
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
@@ -310,6 +346,16 @@ class HealthBoard:
             usual, most = max(usual, expected * times), max(most, expected * most_times)
         return known.slower * usual, known.slower * most
 
+    def _expectation(
+        self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float
+    ) -> tuple[float, float, float]:
+        """Price in USD, usual duration in seconds, and share of failing calls that are expected of a call."""
+        own = standings[0]
+        usual, most = self._times(tool, known, now)
+        overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else 0
+        usd = max(0.0, own.price.expected(known.usd) + known.more_usd)
+        return usd, usual, self._p_fail(tool, known, standings, now, overdue)
+
     def _p_fail(
         self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float, overdue: int
     ) -> float:
@@ -318,33 +364,23 @@ class HealthBoard:
         Half-open, a tool whose calls change nothing that could not be done twice weighs as if the outage were over:
         somebody has to find out, and it is one call per cool-down.
         """
-        worst, shift = 0.0, known.more_risk
+        worst, risk, shift = 0.0, known.risk, known.more_risk
         for standing in standings:
-            curious = standing.breaker.state(now) == "half-open" and tool.effect != "once"
             record = standing.reliability
-            found = (
-                record.habit(known.risk, now, self._fading, shift=shift)
-                if curious
-                else record.p_fail(
-                    known.risk, now, self._fading, shift=shift, overdue=overdue if standing is standings[0] else 0
-                )
-            )
+            if tool.effect != "once" and standing.breaker.state(now) == "half-open":
+                found = record.habit(risk, now, self._fading, shift=shift)
+            else:
+                late = overdue if standing is standings[0] else 0
+                found = record.p_fail(risk, now, self._fading, shift=shift, overdue=late)
             worst = max(worst, found)
         return min(worst, LIKELIEST_FAILURE)
 
-    def _signal(self, standings: Sequence[Standing], now: float) -> HealthSignal | None:
+    def _signal(self, standings: Sequence[Standing], now: float, also: Sequence[HealthSignal]) -> HealthSignal | None:
         """The monitor's word that counts for a tool, of all about it and its provider."""
-        if not any(standing.signals for standing in standings):
+        if not also and not any(standing.signals for standing in standings):
             return None
-        return foremost(
-            (
-                signal
-                for standing in standings
-                for signal in standing.signals.values()
-                if signal.kind != "outage" or signal.factor <= 1 or standing.worked_at < signal.at
-            ),
-            now,
-        )
+        said = [s for standing in standings for s in standing.signals.values() if not _refuted(s, standing)]
+        return foremost((*said, *also), now)
 
     def _is_last_way(self, tool: ToolSpec, now: float) -> bool:
         """Whether every alternative of a tool is out too, and this is the one that would be back first.
@@ -398,12 +434,11 @@ class HealthBoard:
             self.version += 1
 
 
-def _alike(one_s: float, other_s: float) -> bool:
-    """Whether two durations differ too little to matter."""
-    return max(one_s, other_s) <= REPUBLISH_SLOWNESS * min(one_s, other_s)
+def _alike(one: float, other: float) -> bool:
+    """Whether two durations or factors differ too little to matter."""
+    return max(one, other) <= REPUBLISH_SLOWNESS * min(one, other)
 
 
-def _who(signal: HealthSignal | None) -> str:
-    if signal is None:
-        return ""
-    return f"{signal.monitor}: {signal.reason}" if signal.reason else signal.monitor
+def _refuted(signal: HealthSignal, standing: Standing) -> bool:
+    """Whether a call has worked since a monitor saw an outage."""
+    return signal.kind == "outage" and signal.factor > 1 and standing.worked_at >= signal.at

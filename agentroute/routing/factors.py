@@ -1,11 +1,16 @@
 """Why a tool weighs what it weighs."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
+from agentroute.guard.breaker import BreakerState
 from agentroute.ids import NanoUsd, ToolId, dollars
 
+NOTABLE = 0.05
+"""Share by which a weight must differ from the declared one to be worth a word."""
 
-class Factors(NamedTuple):
+
+@dataclass(frozen=True, slots=True)
+class Factors:
     """The weight of a tool and everything it is made of.
 
     ``weight = (usd + usd_per_second * latency_s + usd_per_risk * risk) / (1 - p_fail) * limit * returning * signal``
@@ -13,6 +18,7 @@ class Factors(NamedTuple):
     Attributes:
         tool: Its name.
         weight: Expected cost until success, in nano-dollars.
+        declared: What it would be if nothing but the contract were known.
         usd: Expected price of a call, in USD.
         latency_s: Expected duration of a call, in seconds.
         p_fail: Expected share of failing calls.
@@ -20,12 +26,13 @@ class Factors(NamedTuple):
         returning: Factor for a tool that came back from an outage a short while ago.
         signal: Factor of the monitor that counts.
         monitor: Which one that is, and what it says.
-        age_s: Seconds since anything was heard of the tool; None: never, so all of this is as declared, or as earlier
-            runs have shown.
+        age_s: Seconds since anything was heard of the tool, from calls or monitors; None: never.
+        breaker: State of its breaker or its provider's, the worse; open: it is not in the graph at all.
     """
 
     tool: ToolId
     weight: NanoUsd
+    declared: NanoUsd
     usd: float
     latency_s: float
     p_fail: float
@@ -34,15 +41,28 @@ class Factors(NamedTuple):
     signal: float = 1.0
     monitor: str = ""
     age_s: float | None = None
+    breaker: BreakerState = "closed"
+
+    @property
+    def notable(self) -> bool:
+        """Whether health makes a difference: the tool is out, or weighs otherwise than declared."""
+        return self.breaker != "closed" or abs(self.weight - self.declared) > NOTABLE * max(self.declared, 1)
 
     def __str__(self) -> str:
         """Read as one line, with those factors only that change anything."""
-        parts = [f"{self.usd:.6f} USD", f"{self.latency_s:.3g} s", f"fails {self.p_fail:.1%}"]
+        parts = [f"{self.usd:.6f} USD and {self.latency_s:.3g} s a call", f"{self.p_fail:.1%} of calls fail"]
+        if self.breaker != "closed":
+            parts.append(f"breaker {self.breaker}")
         if self.limit != 1:
             parts.append(f"rate limit x{self.limit:.2g}")
         if self.returning != 1:
-            parts.append(f"back from an outage x{self.returning:.2g}")
-        if self.signal != 1:
+            parts.append(f"just back from an outage x{self.returning:.2g}")
+        if self.monitor:
             parts.append(f"{self.monitor} x{self.signal:.2g}")
-        parts.append("not called yet" if self.age_s is None else f"last heard of {self.age_s:.1f} s ago")
-        return f"{self.tool}: {dollars(self.weight):.6f} USD ({', '.join(parts)})"
+        if self.age_s is not None:
+            parts.append(f"last heard of {self.age_s:.1f} s ago")
+        else:
+            parts.append("as earlier runs have shown" if self.notable else "as declared")
+        weight, declared = dollars(self.weight), dollars(self.declared)
+        usual = f" instead of {declared:.6f}" if self.notable else ""
+        return f"{self.tool} {weight:.6f} USD{usual}: {', '.join(parts)}"

@@ -61,6 +61,10 @@ class HealthSignal:
         if checked(owner, "fresh_s", self.fresh_s) == 0:
             raise DefinitionError(owner, "fresh_s must be above 0")
 
+    def __str__(self) -> str:
+        """Who says what."""
+        return f"{self.monitor}: {self.reason}" if self.reason else self.monitor
+
     @property
     def priority(self) -> float:
         """Rank among signals about the same subject, 0 to 1."""

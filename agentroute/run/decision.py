@@ -5,13 +5,14 @@ its own: it is a fact that makes the route stale, and the next answer to it is a
 escalation.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentroute.graph.tool import Guard, artifacts_of
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.router import Route
+from agentroute.routing.signals import PRIORITIES
 from agentroute.run.choices import Abandon, Ask, Call, Decision, Record, Wait
 from agentroute.run.events import (
     HAND_OVER,
@@ -27,11 +28,13 @@ from agentroute.run.events import (
     Rerouted,
     Retried,
     RouteChosen,
+    Signalled,
     Verified,
     Waiting,
 )
 from agentroute.run.outlook import Outlook
 from agentroute.run.saga import Saga
+from agentroute.run.watching import RunMonitor, bounded
 
 
 @dataclass(slots=True)
@@ -45,13 +48,23 @@ class Schedule:
 class Navigator:
     """Decides for one run. Synchronous and without a clock: `now` is in seconds since the start of the run."""
 
-    def __init__(self, outlook: Outlook, *, guards: Mapping[ToolId, Guard], backoff: Callable[[int], float]) -> None:
+    def __init__(
+        self,
+        outlook: Outlook,
+        *,
+        guards: Mapping[ToolId, Guard],
+        backoff: Callable[[int], float],
+        monitors: Sequence[RunMonitor] = (),
+        asks_people: bool = False,
+    ) -> None:
         """Bind what it reads.
 
         Args:
             outlook: The run's view of its tools.
             guards: ``when=`` conditions by tool.
             backoff: Seconds to wait after the n-th attempt of a tool.
+            monitors: Watch the run.
+            asks_people: A person decides whether a run goes on that a monitor has stopped; else it is handed over.
         """
         self._outlook = outlook
         self._graph = outlook.graph
@@ -59,6 +72,8 @@ class Navigator:
         self._saga = Saga(outlook, backoff)
         self._guards = dict(guards)
         self._backoff = backoff
+        self._monitors = tuple(monitors)
+        self._asks_people = asks_people
         self._schedule = Schedule()
         self._unwanted: tuple[AttemptId, ...] = ()
         self._weights: dict[ToolId, NanoUsd] = {}  # of the route's tools, when it was made
@@ -76,8 +91,10 @@ class Navigator:
             return self._wind_up(now)
         if state.unresolved:
             return Wait() if state.in_flight else self._hand_over(now)
-        if self._guards and (closed := self._closing_guard(now)) is not None:
-            return Record(closed)
+        if (noticed := self._noticed(now)) is not None:
+            return Record(noticed)
+        if state.alarms:
+            return self._stop(state.goal, now)
         if state.unanswered or self._version != self._outlook.board.version or self._outlook.expired(now):
             decision = self._navigate(state.goal, now)
             if decision is not None:
@@ -92,6 +109,8 @@ class Navigator:
             case RouteChosen(tools=tools) | Rerouted(after=tools):
                 self._adopt(tools, event.at)
             case AttemptFailed() | AttemptAbandoned() | GuardClosed() | Chosen() | Verified() | Compensated():
+                self._version = None
+            case Signalled() if event.factors:
                 self._version = None
             case _:
                 pass
@@ -117,7 +136,7 @@ class Navigator:
                 self._schedule.ready.remove(tool)
                 return Call(spec)
         if self._state.in_flight:
-            return Wait(wake)
+            return Wait(self._sooner(wake, now))
         if wake is None:  # nothing ready, nothing under way: what was true when the route was made is not any more
             return self._navigate(goal, now) or self._dead_end(goal, now)
         return self._wait(now, wake)
@@ -127,7 +146,7 @@ class Navigator:
         out = [tool for tool in self._schedule.ready if not self._outlook.admitted(self._graph.tools[tool], now)]
         if out and self._state.waiting_for != out[0]:
             return Record(Waiting(now, out[0], until - now, "every way is closed until then"))
-        return Wait(until)
+        return Wait(self._sooner(until, now))
 
     def _adopt(self, tools: tuple[ToolId, ...], now: float) -> None:
         """Go by this route from here on; what is under way without being on it has become unwanted."""
@@ -171,7 +190,7 @@ class Navigator:
             return Record(self._answer(next(iter(state.unanswered.values())), route, now))
         remaining = {tool for tool in state.route if tool not in state.done}
         if set(route.tools) != remaining:
-            return Record(RouteChosen(now, goal, route.tools, route.weight, route.optimal, self._why_now()))
+            return Record(self._chosen(goal, route, now))
         self._adopt(route.tools, now)
         return None
 
@@ -197,7 +216,15 @@ class Navigator:
             optimal=route.optimal,
             budget_left=outlook.ledger.left,
             wait_s=wait_s,
+            weighed=outlook.weighed(before, route.tools, now),
         )
+
+    def _chosen(self, goal: GoalId, route: Route, now: float) -> RouteChosen:
+        """A route that no failure asked for."""
+        state = self._state
+        before = tuple(tool for tool in state.route if tool not in state.done)
+        weighed = self._outlook.weighed(before, route.tools, now) if self._outlook.board.version else ()
+        return RouteChosen(now, goal, route.tools, route.weight, route.optimal, self._why_now(), weighed)
 
     def _why_now(self) -> str:
         state = self._state
@@ -217,6 +244,47 @@ class Navigator:
                 return GuardClosed(now, tool, reason)  # asked again until that is on record
             del self._guards[tool]
         return None
+
+    # ---------------------------------------------------------------- what monitors see
+
+    def _noticed(self, now: float) -> Signalled | GuardClosed | None:
+        """What monitors or guards have to say that is not on record yet."""
+        if self._monitors and (signal := self._sighted(now)) is not None:
+            return signal
+        return self._closing_guard(now) if self._guards else None
+
+    def _sighted(self, now: float) -> Signalled | None:
+        """The first thing that a monitor sees and that is not on record yet."""
+        view = self._outlook.view()
+        for monitor in self._monitors:
+            for seen in monitor.look(view, now):
+                if (monitor.name, seen.about) not in self._state.signals:
+                    factors = bounded(seen.factors)
+                    return Signalled(now, monitor.name, monitor.kind, seen.reason, seen.about, seen.stops, factors)
+        return None
+
+    def _sooner(self, wake: float | None, now: float) -> float | None:
+        """When to wake: as asked, or when a monitor wants to look even if nothing has happened by then."""
+        if not self._monitors:
+            return wake
+        view = self._outlook.view()
+        times = [wake, *(monitor.look_again_at(view, now) for monitor in self._monitors)]
+        return min((at for at in times if at is not None and at > now), default=None)
+
+    def _stop(self, goal: GoalId, now: float) -> Decision:
+        """A monitor has stopped the run: let go of what changes nothing, wait for the rest, then let somebody decide.
+
+        That is never a model. Without a person to ask, handing over is all there is.
+        """
+        state = self._state
+        if state.in_flight:
+            unwanted = tuple(attempt for attempt, flight in state.in_flight.items() if _cancellable(flight))
+            return Abandon(unwanted) if unwanted else Wait()
+        alarm = min(state.alarms, key=lambda signal: (-PRIORITIES[signal.kind], signal.monitor))
+        reason = f"stopped by a monitor: {alarm.reason}"
+        if not self._asks_people:
+            return Ask((Option(HAND_OVER, 0.0),), reason)
+        return Ask(self._outlook.menu_with(goal, now), reason)
 
     # ---------------------------------------------------------------- when no route is left, and at the end
 

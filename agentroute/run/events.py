@@ -4,11 +4,13 @@ Every event has `at`: seconds since the run started, by the injected clock. Mone
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from agentroute.errors import FailureKind
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
+from agentroute.routing.factors import Factors
+from agentroute.routing.signals import SignalKind
 
 Outcome = Literal["succeeded", "demoted", "escalated", "cancelled"]
 """How a run ends; exactly one of these."""
@@ -56,7 +58,10 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RouteChosen:
-    """A route was chosen without a failure asking for it: at the start, after a guard closed or weights changed."""
+    """A route was chosen without a failure asking for it: at the start, after a guard closed or weights changed.
+
+    `weighed`: what the tools weigh that the choice was between, where health made a difference.
+    """
 
     at: float
     goal: GoalId
@@ -64,6 +69,7 @@ class RouteChosen:
     weight: NanoUsd
     optimal: bool
     reason: str
+    weighed: tuple[Factors, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,23 @@ class GuardClosed:
     at: float
     tool: ToolId
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """A monitor of the run has seen something.
+
+    `about` tells its sightings apart. `stops`: the run goes on only when somebody has decided so. `factors`: on the
+    weights of tools and providers, for the rest of this run.
+    """
+
+    at: float
+    monitor: str
+    kind: SignalKind
+    reason: str
+    about: str = ""
+    stops: bool = False
+    factors: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +191,7 @@ class Rerouted:
     Routes and weights are of what was, and is, still to be called.
 
     Should the route ever come back to the tool, it is left alone for `wait_s` seconds. `budget_left` is None without a
-    limit.
+    limit. `weighed`: what the tools weigh by which the two routes differ, and why.
     """
 
     at: float
@@ -182,6 +205,7 @@ class Rerouted:
     optimal: bool
     budget_left: NanoUsd | None
     wait_s: float = 0.0
+    weighed: tuple[Factors, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +296,7 @@ Event: TypeAlias = (
     RunStarted
     | RouteChosen
     | GuardClosed
+    | Signalled
     | AttemptStarted
     | AttemptSucceeded
     | AttemptFailed

@@ -10,16 +10,22 @@ from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Ledger
-from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
+from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, dollars
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.expected import Expected
+from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route
+from agentroute.routing.signals import HealthSignal
 from agentroute.run.events import HAND_OVER, Option
 from agentroute.run.state import RunState
+from agentroute.run.watching import View
 
 POLL_S = 0.1
 """Seconds until a run looks again at a tool whose one half-open probe somebody else is making."""
 
+
+FOR_GOOD_S = 1e9
+"""Seconds that a signal of the run's own monitors lasts: as long as any run."""
 
 BISECTIONS = 12
 """Prices tried for a model call where a route would make too many."""
@@ -173,6 +179,11 @@ class Outlook:
         options = [option for lesser in self.graph.below(goal) if (option := self._option(lesser, now)) is not None]
         return (*options, Option(HAND_OVER, 0.0))
 
+    def menu_with(self, goal: GoalId, now: float) -> tuple[Option, ...]:
+        """What a person can choose from who is asked whether to go on: the goal, if it is feasible, and the menu."""
+        option = self._option(self.graph.goals[goal], now)
+        return self.menu(goal, now) if option is None else (option, *self.menu(goal, now))
+
     def why_not(self, now: float) -> str:
         """Name the obstacles between here and the goal, for people."""
         if self.expired(now):
@@ -215,30 +226,67 @@ class Outlook:
         A route has to fit into the money left at its worst: that it cannot be paid for is known before it is begun.
         """
         sunk = {attempt.tool for attempt in self.state.in_flight.values()}
-        limit, deadline, moment = self.ledger.left, self.deadline_s, now + self.origin
-        board, rates, known = self.board, self.rates, self.learned.get(goal) or {}
-        seconds = None
+        limit, deadline, seconds = self.ledger.left, self.deadline_s, None
         if deadline is not None:
-            seconds = {s.name: board.latency(s, moment, known.get(s.name)) for s in specs}
+            seconds = {s.name: self.board.latency(s, now + self.origin, self.expected(s, goal)) for s in specs}
         return Problem(
             graph=self.graph.compiled,
             goal=goal,
             have=frozenset(self.state.artifacts),
-            weights={
-                s.name: NanoUsd(0) if s.name in sunk else board.weight(s, rates, moment, known.get(s.name))
-                for s in specs
-            },
+            weights={s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now, goal) for s in specs},
             latency_s=seconds,
             within_s=None if deadline is None else deadline - now,
             usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.worst for s in specs},
             within_usd=limit,
         )
 
-    def weight(self, spec: ToolSpec, now: float) -> NanoUsd:
-        """Expected cost until the tool succeeds, under current health."""
-        return self.board.weight(spec, self.rates, now + self.origin, self.expected(spec))
+    def signals_about(self, spec: ToolSpec) -> list[HealthSignal]:
+        """What monitors of this run say about a tool or its provider, as signals among those of all runs."""
+        found: list[HealthSignal] = []
+        for event in self.state.signals.values():
+            for subject in (spec.name, spec.provider):
+                if subject is not None and (factor := event.factors.get(subject)) is not None:
+                    at = event.at + self.origin
+                    found.append(HealthSignal(subject, event.kind, event.monitor, event.reason, factor, at, FOR_GOOD_S))
+        return found
 
-    def expected(self, spec: ToolSpec) -> Expected | None:
-        """What earlier runs have shown of the tool's calls for the goal there is; None: nothing."""
-        known = None if self.state.goal is None else self.learned.get(self.state.goal)
+    def view(self) -> View:
+        """What monitors can see of the run."""
+        ledger = self.ledger
+        return View(
+            artifacts=self.state.artifacts,
+            in_flight=tuple(self.state.in_flight.values()),
+            tools=self.graph.tools,
+            usual_s=lambda spec: self.board.latency(spec, self.board.latest, self.expected(spec)),
+            spent_usd=dollars(ledger.spent + ledger.reserved),
+            limit_usd=None if ledger.limit is None else dollars(ledger.limit),
+            deadline_s=self.deadline_s,
+        )
+
+    def weighed(self, before: Iterable[ToolId], after: Iterable[ToolId], now: float) -> tuple[Factors, ...]:
+        """What the tools weigh by which two routes differ; without one before, those on it that have alternatives.
+
+        Where there is nothing but the contracts to go by, nothing is said.
+        """
+        known = self.graph.alternatives
+        rivals = set(before) ^ set(after)
+        if not before:
+            rivals = {other.name for tool in after for other in known[tool]} | {tool for tool in after if known[tool]}
+        found = [self.factors(self.graph.tools[tool], now) for tool in sorted(rivals)]
+        return tuple(found) if any(factors.notable for factors in found) else ()
+
+    def factors(self, spec: ToolSpec, now: float) -> Factors:
+        """The weight of a tool, and why."""
+        also = self.signals_about(spec) if self.state.signals else ()
+        return self.board.factors(spec, self.rates, now + self.origin, self.expected(spec), also=also)
+
+    def weight(self, spec: ToolSpec, now: float, goal: GoalId | None = None) -> NanoUsd:
+        """Expected cost until the tool succeeds, under current health."""
+        also = self.signals_about(spec) if self.state.signals else ()
+        return self.board.weight(spec, self.rates, now + self.origin, self.expected(spec, goal), also=also)
+
+    def expected(self, spec: ToolSpec, goal: GoalId | None = None) -> Expected | None:
+        """What earlier runs have shown of the tool's calls for a goal, the one there is by default; None: nothing."""
+        pursued = goal or self.state.goal
+        known = None if pursued is None else self.learned.get(pursued)
         return None if known is None else known.get(spec.name)

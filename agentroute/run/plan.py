@@ -1,9 +1,10 @@
 """Plans: the route a run would take, worked out without calling anything."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
@@ -11,6 +12,7 @@ from agentroute.guard.budget import Budget, Ledger
 from agentroute.ids import ArtifactId, GoalId, ToolId, dollars
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.expected import Expected
+from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route, missing
 from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
@@ -26,6 +28,8 @@ class RoutePlan(BaseModel):
         weight: Expected cost in USD, time and risk included at the agent's rates.
         optimal: Proven to be the cheapest.
         reason: Why there is none.
+        weighed: What each tool weighs that could have a part in a route, on the route or not, and why; if it was asked
+            for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +40,15 @@ class RoutePlan(BaseModel):
     weight: float = 0.0
     optimal: bool = False
     reason: str = ""
+    weighed: list[Factors] = []
+
+    @field_serializer("weighed")
+    def _in_usd(self, weighed: list[Factors]) -> list[dict[str, Any]]:
+        """As for people: weights in USD."""
+        return [
+            asdict(factors) | {"weight": dollars(factors.weight), "declared": dollars(factors.declared)}
+            for factors in weighed
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,15 @@ class Planner:
         return RoutePlan(
             goal=goal, feasible=True, tools=list(route.tools), weight=dollars(route.weight), optimal=route.optimal
         )
+
+    def explain(self, goal: GoalId, have: frozenset[ArtifactId], now: float) -> list[Factors]:
+        """What each tool weighs by which a route from `have` to `goal` could differ, those of the route first."""
+        route = self.route(goal, have)
+        on_it = () if route is None else route.tools
+        rivals = {other.name: None for tool in on_it for other in self.graph.alternatives[tool]}
+        specs = [self.graph.tools[name] for name in dict.fromkeys((*on_it, *sorted(rivals)))]
+        known = self.learned.get(goal) or {}
+        return [self.board.factors(spec, self.rates, now, known.get(spec.name)) for spec in specs]
 
     def route(self, goal: GoalId, have: frozenset[ArtifactId]) -> Route | None:
         """The cheapest route with every tool as declared, and no budget."""

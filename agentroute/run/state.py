@@ -24,6 +24,7 @@ from agentroute.run.events import (
     RouteChosen,
     RunFinished,
     RunStarted,
+    Signalled,
     Suspended,
     Unresolved,
     Verified,
@@ -61,6 +62,8 @@ class RunState:
         unresolved: Effects that a person has to look at.
         gave_up: Why the last goal was given up, if one was.
         menu: Choices of a suspended run.
+        signals: What monitors of the run have seen, by their names and what it was about.
+        alarms: Those signals that stop the run until somebody decides.
         finished: The terminal event.
     """
 
@@ -92,6 +95,8 @@ class RunState:
     gave_up: str = ""
     menu: tuple[Option, ...] = ()
     suspended_for: str = ""
+    signals: dict[tuple[str, str], Signalled] = field(default_factory=dict[tuple[str, str], Signalled])
+    alarms: list[Signalled] = field(default_factory=list[Signalled])
     finished: RunFinished | None = None
     attempts: int = 0
     retries: int = 0
@@ -122,6 +127,8 @@ class RunState:
                 self.route = event.tools
             case GuardClosed():
                 self.closed[event.tool] = event.reason
+            case Signalled():
+                self._signalled(event)
             case AttemptAbandoned():
                 self._abandoned(event)
             case Verified():
@@ -154,6 +161,11 @@ class RunState:
         self.limits = Budget(usd, event.deadline_s, event.llm_calls)
         self.artifacts = dict(event.inputs)
         self.inputs = frozenset(event.inputs)
+
+    def _signalled(self, event: Signalled) -> None:
+        self.signals[event.monitor, event.about] = event
+        if event.stops:
+            self.alarms.append(event)
 
     def _started(self, event: AttemptStarted) -> None:
         self.attempts += 1
@@ -263,6 +275,7 @@ class RunState:
 
     def _chosen(self, event: Chosen) -> None:
         self.menu, self.suspended_for = (), ""
+        self.alarms.clear()
         self.gave_up = event.reason
         self.route = ()
         self.unanswered.clear()

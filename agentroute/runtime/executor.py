@@ -15,6 +15,7 @@ from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Reservation
 from agentroute.guard.effects import idempotency_key
 from agentroute.guard.failures import LONGEST_MESSAGE, Failure, classify
+from agentroute.guard.rate_limits import Headroom
 from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId, dollars
 from agentroute.ports import Observer, Tool, Values
 from agentroute.routing.board import Ticket
@@ -266,7 +267,7 @@ class Executor:
             self._left[flight.started.attempt] = attempt
         failure = classify(error, wall=services.clock.wall())
         out_of_time = attempt.deadline > 0 and services.clock.now() >= attempt.deadline - INSTANT_S
-        self._tell_health(flight.ticket, failure, timed_out=out_of_time)
+        self._tell_health(flight.ticket, failure, attempt.headroom or failure.headroom, timed_out=out_of_time)
         known = failure.for_effect(spec.effect)
         event = AttemptFailed(
             at=self._now(),
@@ -282,9 +283,11 @@ class Executor:
         )
         return [event]
 
-    def _tell_health(self, ticket: Ticket, failure: Failure, *, timed_out: bool) -> None:
+    def _tell_health(self, ticket: Ticket, failure: Failure, said: Headroom | None, *, timed_out: bool) -> None:
         """Pass on what the failure says about the tool; a permanent one says something about the inputs."""
         board, now = self._services.board, self._services.clock.now()
+        if said is not None:
+            board.hear(ticket, said, now)
         if failure.kind == "permanent":
             board.forget(ticket)
         else:

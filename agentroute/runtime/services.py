@@ -1,7 +1,7 @@
 """What all runs of an agent share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 import anyio
@@ -13,6 +13,7 @@ from agentroute.ids import GoalId, ToolId
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.expected import Expected
+from agentroute.run.watching import RunMonitor
 
 
 class DirectCalls:
@@ -42,6 +43,7 @@ class Services:
         clock: The time.
         random: Source of jitter and run ids.
         slots: Attempts that may be under way at once, over all runs.
+        run_monitors: Watch each run.
         redact: Removes secrets from text before it is recorded.
         learned: What earlier runs have shown of tools, by goal.
     """
@@ -61,7 +63,8 @@ class Services:
     random: Random
     slots: anyio.Semaphore
     redact: Callable[[str], str]
-    learned: Mapping[GoalId, Mapping[ToolId, Expected]]
+    run_monitors: Sequence[RunMonitor] = ()
+    learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
 
     def backoff(self, attempts: int) -> float:
         """Seconds to wait after so many attempts of a tool: exponential, with jitter of half to one and a half."""

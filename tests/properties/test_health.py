@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from agentroute.graph.cost import Cost, Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import LONGEST_COOL_DOWN_S, MOST_PROBES
+from agentroute.guard.rate_limits import Headroom
 from agentroute.ids import ToolId
 from agentroute.routing.board import HealthBoard, Ticket
-from agentroute.routing.headroom import Headroom
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
 from agentroute.routing.signals import PRIORITIES, HealthSignal, foremost

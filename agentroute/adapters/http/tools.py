@@ -1,6 +1,8 @@
 """Plain HTTP endpoints as tools."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -8,8 +10,10 @@ from agentroute.adapters.http.request import Endpoint, Method, Outgoing
 from agentroute.adapters.http.secret import Secret
 from agentroute.adapters.http.url_template import UrlTemplate
 from agentroute.adapters.wire_contract import ToolOptions, WireContract, WireTool, read_contract
-from agentroute.errors import DefinitionError
+from agentroute.attempt import current
+from agentroute.errors import AgentrouteError, DefinitionError
 from agentroute.graph.tool import Effect
+from agentroute.guard.rate_limits import headroom_of
 from agentroute.ports import Values
 
 if TYPE_CHECKING:
@@ -65,6 +69,7 @@ class HttpTool(WireTool):
         from agentroute.adapters.http.client import read_body, read_complaint
 
         response = await self._send(self.endpoint.request(inputs))
+        _report(response)
         try:
             if response.status_code in self.absent:
                 return {}
@@ -99,6 +104,12 @@ class HttpTool(WireTool):
             await response.aclose()
             response = await client.send(following, stream=True)
         return response
+
+
+def _report(response: "httpx.Response") -> None:
+    """Tell the attempt what the answer says of a rate limit, whatever else it says."""
+    with suppress(AgentrouteError):  # called outside of a run
+        current().headroom = headroom_of(response.headers, time.time())
 
 
 def _same_server(response: "httpx.Response") -> "httpx.Request | None":

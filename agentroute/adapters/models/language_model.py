@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -21,6 +21,7 @@ from agentroute.adapters.redaction import Redactor
 from agentroute.adapters.threads import run_in_thread
 from agentroute.errors import AnswerLostError, ConfigurationError, FailureKind, ToolError
 from agentroute.guard.failures import Failure, classify
+from agentroute.guard.rate_limits import Headroom, headroom_of
 from agentroute.ids import NanoUsd, dollars
 from agentroute.ports import Completion
 
@@ -147,7 +148,7 @@ class LiteLlm:
             raise AnswerLostError(f"{model}: no answer within {timeout_s:g} s", kind="transient") from None
         except Exception as error:  # noqa: BLE001  # litellm raises its own errors, the vendors', and Python's
             raise self._failure(model, error) from None
-        return _completion(response, price)
+        return _completion(response, price, headroom_of(_headers(response), time.time()))
 
     def _options(self, model: str, price: Price) -> dict[str, Any]:
         own_server = self._api_base or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
@@ -169,7 +170,13 @@ class LiteLlm:
             return ToolError(said, kind="permanent")
         failure, perhaps_billed = _what_happened(error, causes)
         kind: FailureKind = "transient" if failure.kind == "ambiguous" else failure.kind
-        return (AnswerLostError if perhaps_billed else ToolError)(said, kind=kind, retry_after_s=failure.retry_after_s)
+        failed = (AnswerLostError if perhaps_billed else ToolError)(
+            said, kind=kind, retry_after_s=failure.retry_after_s
+        )
+        failed.headers = next(
+            (each.response.headers for each in causes if isinstance(each, httpx.HTTPStatusError)), None
+        )
+        return failed
 
     def _without_secrets(self, text: str) -> str:
         return Redactor.from_environment(os.environ, [self._api_key or ""]).text(text)
@@ -243,14 +250,21 @@ def _what_happened(error: Exception, causes: Sequence[BaseException]) -> tuple[F
     return failure, failure.kind == "ambiguous"
 
 
-def _completion(response: Any, price: Price) -> Completion:
+def _completion(response: Any, price: Price, headroom: Headroom | None) -> Completion:
     """Read a response of litellm's, which has the shape of OpenAI's whoever answered."""
     message = response.choices[0].message if response.choices else None
     text = getattr(message, "content", None) or getattr(message, "refusal", None) or ""
     tokens = _tokens(getattr(response, "usage", None))
     if not tokens.read or (text and not tokens.written):  # litellm fills in zeros where a provider says nothing
-        return Completion(text, None, tokens.read, tokens.written)
-    return Completion(text, dollars(price.cost(tokens)), tokens.read, tokens.written)
+        return Completion(text, None, tokens.read, tokens.written, headroom)
+    return Completion(text, dollars(price.cost(tokens)), tokens.read, tokens.written, headroom)
+
+
+def _headers(response: Any) -> dict[str, str]:
+    """Headers of the provider's answer, as litellm keeps them: most with a prefix, some under two names."""
+    hidden = cast("Mapping[str, Any]", getattr(response, "_hidden_params", None) or {})
+    headers = cast("Mapping[str, object]", hidden.get("additional_headers") or {})
+    return {name: value for name, value in headers.items() if isinstance(value, str)}
 
 
 def _tokens(usage: Any) -> Tokens:

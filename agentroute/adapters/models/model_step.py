@@ -174,6 +174,7 @@ class ModelStep:
                 timeout_s=self.spec.timeout_s,
             )
             bill = bill if completion.usd is None else completion.usd
+            attempt.headroom = completion.headroom
         except AnswerLostError:
             raise
         except ToolError:

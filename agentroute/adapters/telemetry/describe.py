@@ -8,6 +8,7 @@ from opentelemetry.util.types import AttributeValue
 
 from agentroute.adapters.telemetry import semconv
 from agentroute.ids import dollars
+from agentroute.routing.factors import Factors
 from agentroute.run.events import (
     HAND_OVER,
     AttemptAbandoned,
@@ -20,6 +21,7 @@ from agentroute.run.events import (
     RouteChosen,
     RunFinished,
     RunStarted,
+    Signalled,
     Waiting,
 )
 
@@ -124,7 +126,7 @@ def abandonment(event: AttemptAbandoned, mask: Mask) -> Attributes:
     return _cost(event.spent) | {semconv.OUTCOME: semconv.ABANDONED, semconv.REASON: mask(event.reason)}
 
 
-def reroute(event: Rerouted) -> Attributes:
+def reroute(event: Rerouted, mask: Mask) -> Attributes:
     """What a reroute changed."""
     attributes: Attributes = {
         semconv.TOOL: event.tool,
@@ -137,16 +139,35 @@ def reroute(event: Rerouted) -> Attributes:
     }
     if event.budget_left is not None:
         attributes[semconv.BUDGET_LEFT_USD] = dollars(event.budget_left)
-    return attributes
+    return attributes | _weighed(event.weighed, mask)
 
 
-def route(event: RouteChosen) -> Attributes:
+def route(event: RouteChosen, mask: Mask) -> Attributes:
     """A route and what it is expected to cost."""
-    return {
+    attributes: Attributes = {
         semconv.ROUTE: event.tools,
         semconv.WEIGHT_USD: dollars(event.weight),
         semconv.OPTIMAL: event.optimal,
     }
+    return attributes | _weighed(event.weighed, mask)
+
+
+def _weighed(weighed: Sequence[Factors], mask: Mask) -> Attributes:
+    """What the tools weigh that a choice was between."""
+    return {semconv.WEIGHED: tuple(mask(str(factors)) for factors in weighed)} if weighed else {}
+
+
+def signal(event: Signalled, mask: Mask) -> Attributes:
+    """What a monitor of the run saw."""
+    attributes: Attributes = {
+        semconv.MONITOR: mask(event.monitor),
+        semconv.SIGNAL_KIND: event.kind,
+        semconv.REASON: mask(event.reason),
+        semconv.STOPS: event.stops,
+    }
+    if event.factors:
+        attributes[semconv.WEIGHED] = tuple(f"{name} x{factor:g}" for name, factor in sorted(event.factors.items()))
+    return attributes
 
 
 def wait(event: Waiting, mask: Mask) -> Attributes:

@@ -28,6 +28,7 @@ from agentroute.run.events import (
     RouteChosen,
     RunFinished,
     RunStarted,
+    Signalled,
     Suspended,
     Unresolved,
     Verified,
@@ -144,6 +145,8 @@ class RunSpans:
                 self._note(
                     semconv.GUARD_SPAN, event.at, {semconv.TOOL: event.tool, semconv.REASON: self._text(event.reason)}
                 )
+            case Signalled():
+                self._note(semconv.SIGNAL_SPAN, event.at, describe.signal(event, self._text))
             case Waiting():
                 self._wait(event)
             case Verified():
@@ -277,7 +280,7 @@ class RunSpans:
     def _rerouted(self, event: Rerouted) -> None:
         self._totals.reroutes += 1
         failed = self.attempts.get(event.attempt)
-        attributes = describe.reroute(event)
+        attributes = describe.reroute(event, self._text)
         if failed is not None and failed.step.error is not None:
             attributes[semconv.REASON] = f"{failed.step.error}: {failed.step.message}"
         since = failed.step.touched if failed is not None else None
@@ -339,7 +342,7 @@ class RunSpans:
     # ---------------------------------------------------------------- the course of the run
 
     def _route_chosen(self, event: RouteChosen) -> None:
-        attributes = describe.route(event)
+        attributes = describe.route(event, self._text)
         if not self._routed:  # the first one belongs to the run itself
             self._routed = True
             self.root.set(attributes)

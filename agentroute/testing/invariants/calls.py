@@ -41,6 +41,7 @@ class _Walk:
         self.closed: set[str] = set()
         self.there = dict[ArtifactId, Any]()
         self.tries: Counter[str] = Counter()
+        self.under_way: set[str] = set()
 
     def turn(self, event: Event) -> Found:
         """Hold one event against what was before it, then take note of it."""
@@ -49,7 +50,10 @@ class _Walk:
                 yield from self._route_is_walkable(event.at, tools)
             case AttemptStarted(role="step"):
                 yield from self._step(event)
+                self.under_way.add(event.tool)
             case _:
+                if isinstance(event, (AttemptSucceeded, AttemptFailed, AttemptAbandoned)):
+                    self.under_way.discard(event.tool)
                 self._note(event)
 
     def _note(self, event: Event) -> None:
@@ -98,7 +102,7 @@ class _Walk:
         there = set(map(str, self.there))
         for tool in self.route:
             spec = next((spec for name, spec in self.account.case.graph.routable.items() if name == tool), None)
-            if spec is None or tool in self.closed:
+            if spec is None or (tool in self.closed and tool not in self.under_way):  # begun before it was closed
                 yield 8, f"the route of {at:g} s goes over {tool}, which is closed or no step"
             elif not satisfied(spec.requires, there):
                 yield 8, f"the route of {at:g} s comes to {tool} without its inputs"

@@ -1,0 +1,97 @@
+"""Active probes: ask tools how they are, before a run finds out."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import Any, cast
+
+import anyio
+import anyio.to_thread
+
+from agentroute.errors import DefinitionError
+from agentroute.graph.cost import checked
+from agentroute.ports import Clock
+from agentroute.routing.signals import HealthSignal
+
+Probe = Callable[[], Any]
+"""Asks a tool how it is: sync or async; an exception or False means that it is down."""
+
+DOWN = 10.0
+"""Factor on the weight of a tool whose probe failed: a detour, where there is one, and no outage."""
+
+MISSED = 3.0
+"""Rounds without a word after which what a probe said counts for nothing."""
+
+
+@dataclass(frozen=True)
+class Probes:
+    """A monitor that probes tools at intervals. Tools with ``probe=`` are probed by themselves; this is for others.
+
+    A probe only ever asks for a detour. It takes no tool out, for a bad probe must not be an outage, and it brings none
+    back, for a probe that works while calls fail is no sign of health: what calls meet outranks it.
+
+    Attributes:
+        probes: By name of the tool or provider.
+        every_s: Seconds between two probes of the same; with jitter of half to one and a half, so that many processes
+            do not probe in step.
+        timeout_s: Seconds that a probe may take.
+        name: Shown in traces.
+        clock: The time.
+        random: Source of jitter.
+    """
+
+    probes: Mapping[str, Probe]
+    every_s: float = 10.0
+    timeout_s: float = 2.0
+    name: str = "probe"
+    clock: Clock | None = None
+    random: Random = field(default_factory=Random)  # jitter
+
+    def __post_init__(self) -> None:
+        """Refuse intervals that are none."""
+        for option in ("every_s", "timeout_s"):
+            if checked(self.name, option, getattr(self, option)) == 0:
+                raise DefinitionError(self.name, f"{option} must be above 0")
+
+    async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
+        """Probe until cancelled; each subject at its own pace, so that one that hangs holds up no other."""
+        async with anyio.create_task_group() as tasks:
+            for subject, probe in self.probes.items():
+                tasks.start_soon(self._probe_again_and_again, subject, probe, emit)
+
+    async def _probe_again_and_again(self, subject: str, probe: Probe, emit: Callable[[HealthSignal], None]) -> None:
+        while True:
+            began = self._now()
+            why = await self._down(probe)
+            factor, fresh_s = 1.0 if why is None else DOWN, MISSED * (self.every_s + self.timeout_s)
+            reason = "answered" if why is None else why
+            emit(HealthSignal(subject, "outage", self.name, reason, factor, at=began, fresh_s=fresh_s))
+            await anyio.sleep(self.every_s * (0.5 + self.random.random()))
+
+    async def _down(self, probe: Probe) -> str | None:
+        """Why the subject is taken to be down; None if it is not. Never says more than the kind of an error."""
+        answer: object = None
+        try:
+            with anyio.move_on_after(self.timeout_s) as patience:
+                answer = await _asked(probe)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is what the probe found
+            return type(error).__name__
+        if patience.cancelled_caught:
+            return f"no answer within {self.timeout_s:g} s"
+        return "said no" if answer is False else None
+
+    def _now(self) -> float:
+        return anyio.current_time() if self.clock is None else self.clock.now()
+
+
+async def _asked(probe: Probe) -> object:
+    if inspect.iscoroutinefunction(probe):
+        return await cast("Awaitable[object]", probe())
+    answer = await anyio.to_thread.run_sync(partial(_call, probe), abandon_on_cancel=True)
+    return await cast("Awaitable[object]", answer) if inspect.isawaitable(answer) else answer
+
+
+def _call(probe: Probe) -> object:
+    return probe()

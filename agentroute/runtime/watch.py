@@ -1,0 +1,78 @@
+"""Monitors beside the runs: a task group in which none of them can take anything down but itself."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+
+from agentroute.ports import Clock, Monitor
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.signals import HealthSignal
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+"""Seconds until a monitor that failed is started again: doubled each time, up to a minute."""
+
+_LOGGER = logging.getLogger("agentroute.monitors")
+
+Emit = Callable[[HealthSignal], None]
+
+
+class Watch:
+    """Lets an agent's monitors watch, for as long as somebody is inside."""
+
+    def __init__(self, monitors: Sequence[Monitor], board: HealthBoard, clock: Clock) -> None:
+        """Nothing is watched yet.
+
+        Args:
+            monitors: Each watches in a task of its own.
+            board: Takes their signals.
+            clock: Says when a signal arrives.
+        """
+        self.monitors = tuple(monitors)
+        self._board = board
+        self._clock = clock
+        self._inside = 0
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncGenerator[None]:
+        """Have the monitors watch during the block. Nested blocks, and those of runs at the same time, share them.
+
+        The first one in has the monitors in its own task group, so they end with it; what they have said by then fades.
+        """
+        if self._inside or not self.monitors:
+            yield
+            return
+        self._inside += 1
+        failure: Exception | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                for monitor in self.monitors:
+                    tasks.start_soon(self._supervise, monitor)
+                try:
+                    yield
+                except Exception as error:  # noqa: BLE001  # out of the task group, which would wrap it
+                    failure = error
+                tasks.cancel_scope.cancel()
+        finally:
+            self._inside -= 1
+        if failure is not None:
+            raise failure
+
+    async def _supervise(self, monitor: Monitor) -> None:
+        """Let a monitor watch; should it fail or stop, start it again, and write that down."""
+        pause = FIRST_PAUSE_S
+        while True:
+            began = self._clock.now()
+            try:
+                await monitor.watch(self._take)
+                _LOGGER.warning("monitor %s stopped; it is started again in %g s", monitor.name, pause)
+            except Exception:
+                _LOGGER.exception("monitor %s failed; it is started again in %g s", monitor.name, pause)
+            if self._clock.now() - began > LONGEST_PAUSE_S:
+                pause = FIRST_PAUSE_S
+            await anyio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _take(self, signal: HealthSignal) -> None:
+        self._board.signal(signal, self._clock.now())

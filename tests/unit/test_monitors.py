@@ -1,0 +1,412 @@
+"""Monitors: those of a run, which may stop it; and those beside the runs, which may only advise."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import anyio
+import pytest
+
+from agentroute import Artifact, tool
+from agentroute.adapters.probes import Probes
+from agentroute.errors import DefinitionError
+from agentroute.guard.budget import Budget
+from agentroute.routing.signals import HealthSignal
+from agentroute.run.events import AttemptStarted, Chosen, RouteChosen, Signalled, Suspended
+from agentroute.run.watching import Burn, Intent, IntentRule, Progress, Risk, script_of
+from agentroute.testing.fakes import fake_compensator, fake_tool
+from agentroute.testing.faults import Fault
+from agentroute.testing.world import World
+from tests.laboratory import bench, experiment, in_virtual_time
+
+REFUND = [fake_tool("look_up", ["start"], ["order"], seconds=0.1), fake_tool("refund", ["order"], ["receipt"])]
+GOALS = {"refunded": ["receipt"], "looked-up": ["order"]}
+
+
+def large(value: object) -> bool:
+    return "order" in str(value)
+
+
+# -------------------------------------------------------------------- risk
+
+
+def test_a_risk_stops_the_run_before_the_next_call_and_hands_it_over_without_a_model() -> None:
+    monitors = [Risk("large", of="order", when=large)]
+    done = experiment(REFUND, GOALS, monitors=monitors, escalate="some-model")
+    assert (done.result.outcome, done.result.llm_calls) == ("escalated", 0)
+    assert done.called() == ["look_up"]
+    (signal,) = done.of(Signalled)
+    assert (signal.kind, signal.stops, signal.reason) == ("risk", True, "order is a risk (large)")
+    (chosen,) = done.of(Chosen)
+    assert (chosen.choice, chosen.by) == ("hand-over", "only-option")
+    assert "order is a risk" in done.result.reason
+
+
+def test_a_risk_that_is_not_there_changes_nothing() -> None:
+    monitors = [Risk("large", of="order", when=lambda _: False)]
+    assert experiment(REFUND, GOALS, monitors=monitors).story() == experiment(REFUND, GOALS).story()
+
+
+def test_a_risk_that_cannot_be_judged_is_not_waved_through() -> None:
+    def broken(_: object) -> bool:
+        raise KeyError("amount")
+
+    done = experiment(REFUND, GOALS, monitors=[Risk("large", of="order", when=broken)])
+    assert done.result.outcome == "escalated"
+    assert "cannot be said: KeyError" in done.of(Signalled)[0].reason
+
+
+def test_values_are_not_in_what_a_monitor_says() -> None:
+    done = experiment(REFUND, GOALS, monitors=[Risk("large", of="order", when=large)])
+    value = done.result.artifacts["order"]
+    assert not any(value in str(event) for event in (*done.of(Signalled), *done.of(Chosen)))
+
+
+def test_what_was_done_by_then_is_undone_when_the_case_is_handed_over() -> None:
+    world = World()
+    hold = fake_tool("hold", ["start"], ["order"], effect="once", compensate="release", world=world)
+    tools = [hold, fake_tool("pay", ["order"], ["receipt"]), fake_compensator(hold)]
+    done = experiment(tools, GOALS, monitors=[Risk("large", of="order", when=large)], world=world)
+    assert done.called() == ["hold", "release"]
+
+
+@in_virtual_time
+async def test_a_person_who_is_asked_can_let_the_run_go_on() -> None:
+    tried = bench(REFUND, GOALS, monitors=[Risk("large", of="order", when=large)], escalate="human")
+    asked = await tried.run()
+    assert asked.result.suspended
+    (suspended,) = asked.of(Suspended)
+    assert [option.choice for option in suspended.menu] == ["refunded", "looked-up", "hand-over"]
+    done = await tried.outcome(await tried.agent.resume("run", "refunded"))
+    assert (done.result.outcome, done.result.goal) == ("succeeded", "refunded")
+    assert len(done.of(Signalled)) == 1, "it has been answered"
+
+
+@in_virtual_time
+async def test_a_person_who_is_asked_can_take_the_case() -> None:
+    tried = bench(REFUND, GOALS, monitors=[Risk("large", of="order", when=large)], escalate="human")
+    await tried.run()
+    done = await tried.outcome(await tried.agent.resume("run", "hand-over"))
+    assert done.result.outcome == "escalated"
+    assert done.called() == ["look_up"]
+
+
+def test_of_several_alarms_the_one_of_highest_priority_is_told() -> None:
+    rule = IntentRule("anything", stop=True)
+    monitors = [Intent("a", of="start", rules=[rule]), Risk("b", of="start", when=lambda _: True)]
+    for order in (monitors, monitors[::-1]):
+        done = experiment(REFUND, GOALS, monitors=order)
+        assert done.of(Chosen)[0].reason == "stopped by a monitor: start is a risk (b)"
+
+
+# -------------------------------------------------------------------- intent
+
+WAYS = [fake_tool("quick", ["start"], ["answer"], usd=0.01), fake_tool("thorough", ["start"], ["answer"], usd=0.05)]
+RULES = [
+    IntentRule("complaint", pattern=r"\bcomplain", prefer=["thorough"]),
+    IntentRule("russian", script="cyrillic", prefer=["thorough"]),
+    IntentRule("essay", longer_than=500, avoid=["quick"]),
+    IntentRule("empty", shorter_than=2, stop=True),
+    IntentRule("greeting", pattern="^hello"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "route"),
+    [
+        ("I want to COMPLAIN about it", "complaint", ["thorough"]),
+        ("Здравствуйте, где мой заказ?", "russian", ["thorough"]),
+        ("word " * 200, "essay", ["thorough"]),
+        ("", "empty", []),
+        ("hello there", "greeting", ["quick"]),
+        ("what is the weather", "unknown", ["quick"]),
+    ],
+)
+def test_an_intent_changes_what_tools_weigh(text: str, intent: str, route: list[str]) -> None:
+    done = experiment(
+        WAYS, {"answered": ["answer"]}, inputs={"start": text}, monitors=[Intent("what", of="start", rules=RULES)]
+    )
+    assert done.result.route == route
+    assert [signal.reason for signal in done.of(Signalled)] == [f"start is about: {intent}"]
+
+
+def test_unknown_is_a_signal_too() -> None:
+    careful = IntentRule("unknown", avoid=["quick"])
+    monitors = [Intent("what", of="start", rules=[], unknown=careful)]
+    assert experiment(WAYS, {"answered": ["answer"]}, monitors=monitors).result.route == ["thorough"]
+
+
+def test_a_text_that_cannot_be_read_is_unknown() -> None:
+    def broken(_: object) -> str:
+        raise AttributeError
+
+    careful = IntentRule("unknown", avoid=["quick"])
+    monitors = [Intent("what", of="start", rules=RULES, unknown=careful, text=broken)]
+    assert experiment(WAYS, {"answered": ["answer"]}, monitors=monitors).result.route == ["thorough"]
+
+
+def test_the_outage_of_a_tool_outranks_an_intent_that_speaks_for_it() -> None:
+    down = HealthSignal("thorough", "outage", "status page", factor=10.0)
+
+    @in_virtual_time
+    async def main() -> None:
+        monitors = [Intent("what", of="start", rules=RULES), Says([down])]
+        tried = bench(WAYS, {"answered": ["answer"]}, monitors=monitors)
+        async with tried.agent:
+            await anyio.sleep(0.1)
+            done = await tried.run(inputs={"start": "I complain"})
+        assert done.result.route == ["quick"]
+        weighed = {str(factors.tool): factors for factors in done.of(RouteChosen)[0].weighed}
+        assert weighed["thorough"].monitor == "status page"
+
+    main()
+
+
+def test_scripts_are_told_apart() -> None:
+    assert [script_of(text) for text in ("abc", "да", "東京", "١٢٣ سلام", "123 !?", "")] == [
+        "latin",
+        "cyrillic",
+        "cjk",
+        "arabic",
+        "",
+        "",
+    ]
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="intent 'x': pattern cannot be read"):
+        IntentRule("x", pattern="(")
+
+
+# -------------------------------------------------------------------- progress and burn
+
+
+def test_a_step_that_is_stuck_is_told_while_it_is() -> None:
+    tools = [fake_tool("slow", ["start"], ["a"], latency_s=0.2)]
+    done = experiment(
+        tools,
+        {"all": ["a"]},
+        faults=[Fault(type="latency", target="slow", latency_s=3.0)],
+        monitors=[Progress()],
+    )
+    (signal,) = done.of(Signalled)
+    assert (signal.at, signal.kind) == (1.0, "progress")
+    assert signal.reason == "slow has taken 1 s, where four of five calls take 0.2 s"
+    assert done.result.outcome == "succeeded"
+
+
+def test_what_nobody_knows_the_time_of_is_never_stuck() -> None:
+    tools = [fake_tool("slow", ["start"], ["a"])]
+    faults = [Fault(type="latency", target="slow", latency_s=3.0)]
+    assert not experiment(tools, {"all": ["a"]}, faults=faults, monitors=[Progress()]).of(Signalled)
+
+
+def test_most_of_the_time_and_most_of_the_money_are_told() -> None:
+    tools = [
+        fake_tool("first", ["start"], ["a"], usd=0.04, seconds=1.0),
+        fake_tool("second", ["a"], ["b"], usd=0.05, seconds=8.0),
+    ]
+    done = experiment(
+        tools,
+        {"all": ["b"]},
+        budget=Budget(usd=0.1, deadline_s=10.0),
+        monitors=[Burn("budget"), Burn("deadline")],
+    )
+    told = [(signal.at, signal.monitor, signal.reason) for signal in done.of(Signalled)]
+    assert told == [
+        (1.0, "budget burn", "0.090000 of 0.100000 USD are spent or reserved"),
+        (8.0, "deadline burn", "8 of 10 s are over"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Burn("risk"), lambda: Burn(share=1.5), lambda: Progress(times=0.5)],
+    ids=["risk", "share", "times"],
+)
+def test_monitors_that_make_no_sense_are_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(DefinitionError):
+        make()
+
+
+# -------------------------------------------------------------------- beside the runs
+
+
+@dataclass
+class Says:
+    """A monitor that says its piece, and watches on in silence."""
+
+    signals: list[HealthSignal]
+    name: str = "says"
+
+    async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
+        for signal in self.signals:
+            emit(signal)
+        await anyio.sleep_forever()
+
+
+@dataclass
+class Fails:
+    """A monitor that fails each time."""
+
+    name: str = "fails"
+    starts: list[float] = field(default_factory=list[float])
+
+    async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
+        del emit
+        self.starts.append(anyio.current_time())
+        await anyio.sleep(0.5)
+        raise RuntimeError("broken")
+
+
+@in_virtual_time
+async def test_a_monitor_that_fails_takes_nothing_down_and_is_started_again() -> None:
+    broken = Fails()
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[broken])
+    async with tried.agent:
+        for run in range(3):
+            assert (await tried.run(f"run-{run}")).result.outcome == "succeeded"
+            await anyio.sleep(5.0)
+    assert broken.starts == [0.0, 1.5, 4.0, 8.5]
+    await anyio.sleep(100.0)
+    assert len(broken.starts) == 4, "it ends with the agent"
+
+
+@in_virtual_time
+async def test_runs_outside_of_the_agents_block_are_watched_as_long_as_they_last() -> None:
+    down = HealthSignal("quick", "outage", "status page", factor=10.0)
+    says = Says([down])
+    tools = [fake_tool("before", ["start"], ["now"], seconds=0.1), *[_after(tool) for tool in ("quick", "thorough")]]
+    tried = bench(tools, {"answered": ["answer"]}, monitors=[says])
+    assert (await tried.run()).result.route == ["before", "thorough"]
+
+
+def _after(name: str) -> Any:
+    return fake_tool(name, ["now"], ["answer"], usd={"quick": 0.01, "thorough": 0.05}[name])
+
+
+@in_virtual_time
+async def test_an_error_out_of_a_block_with_monitors_is_the_error_itself() -> None:
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[Says([])])
+    with pytest.raises(ZeroDivisionError):
+        async with tried.agent:
+            raise ZeroDivisionError
+
+
+@in_virtual_time
+async def test_cancelling_what_is_inside_ends_the_monitors_too() -> None:
+    broken = Fails()
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[broken])
+    with anyio.move_on_after(3.0):
+        async with tried.agent:
+            await anyio.sleep_forever()
+    assert anyio.current_time() == 3.0
+    assert broken.starts == [0.0, 1.5]
+
+
+# -------------------------------------------------------------------- probes
+
+
+def answers(*given: object) -> Callable[[], Any]:
+    """A probe that gives these answers in turn, and then the last one again and again."""
+    rest: Iterator[object] = iter(given)
+    latest: list[object] = [None]
+
+    async def probe() -> object:
+        await anyio.sleep(0.01)
+        latest[0] = next(rest, latest[0])
+        if isinstance(latest[0], BaseException):
+            raise latest[0]
+        return latest[0]
+
+    return probe
+
+
+@in_virtual_time
+async def test_a_probe_that_fails_makes_runs_take_a_detour_until_it_works_again() -> None:
+    probes = Probes({"quick": answers(OSError("no"), OSError("no"), None)}, every_s=10.0)
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[probes])
+    routes: list[str] = []
+    async with tried.agent:
+        await anyio.sleep(0.5)
+        for run in range(5):
+            done = await tried.run(f"run-{run}")
+            routes += done.result.route
+            await anyio.sleep(10.0)
+    assert routes[0] == "thorough"
+    assert routes[-1] == "quick"
+    assert sum(one != other for one, other in itertools.pairwise(routes)) == 1
+
+
+@in_virtual_time
+async def test_a_probe_that_hangs_is_a_probe_that_fails() -> None:
+    probes = Probes({"quick": anyio.sleep_forever}, every_s=10.0, timeout_s=1.0)
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[probes])
+    async with tried.agent:
+        await anyio.sleep(1.5)
+        done = await tried.run()
+    assert done.result.route == ["thorough"]
+    weighed = {str(factors.tool): factors for factors in done.of(RouteChosen)[0].weighed}
+    assert weighed["quick"].monitor == "probe: no answer within 1 s"
+    assert weighed["quick"].age_s == pytest.approx(1.5)
+
+
+@in_virtual_time
+async def test_what_a_dead_monitor_said_last_counts_for_nothing_after_a_while() -> None:
+    last_words = Says([HealthSignal("quick", "outage", "probe", factor=10.0, fresh_s=60.0)])
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[last_words])
+    routes: list[list[str]] = []
+    async with tried.agent:
+        for run in range(3):
+            await anyio.sleep(15.0)
+            routes.append((await tried.run(f"run-{run}")).result.route)
+    assert routes == [["thorough"], ["quick"], ["quick"]], "x10 has faded to x5.6 by 15 s, to x3.2 by 30 s"
+
+
+@in_virtual_time
+async def test_a_bad_probe_is_no_outage() -> None:
+    probes = Probes({"quick": answers(False)}, every_s=1.0)
+    tried = bench(WAYS[:1], {"answered": ["answer"]}, monitors=[probes])
+    async with tried.agent:
+        await anyio.sleep(5.0)
+        assert (await tried.run()).result.outcome == "succeeded", "it is the only way, and it works"
+
+
+def test_a_tools_own_probe_is_asked() -> None:
+    asked: list[float] = []
+
+    @in_virtual_time
+    async def main() -> None:
+        async def probe() -> bool:
+            asked.append(anyio.current_time())
+            return False
+
+        @tool(effect="read", usd=0.01, probe=probe)
+        async def quick(start: Annotated[str, Artifact("start")]) -> Annotated[str, Artifact("answer")]:
+            return start
+
+        @tool(effect="read", usd=0.05)
+        async def thorough(start: Annotated[str, Artifact("start")]) -> Annotated[str, Artifact("answer")]:
+            return start
+
+        tried = bench([thorough, quick], {"answered": ["answer"]})
+        async with tried.agent:
+            await anyio.sleep(60.0)
+            done = await tried.run()
+        assert done.result.route == ["thorough"]
+
+    main()
+    gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert len(asked) > 3
+    assert all(5.0 <= gap <= 15.0 for gap in gaps)
+    assert len(set(gaps)) == len(gaps), "with jitter"
+
+
+def test_a_probe_without_an_interval_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="every_s must be above 0"):
+        Probes({}, every_s=0.0)
+
+
+def test_the_loop_stays_as_it_was_without_monitors() -> None:
+    assert [type(e) for e in experiment(REFUND, GOALS).of(AttemptStarted)] == [AttemptStarted] * 2
