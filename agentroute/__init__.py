@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentroute.adapters.models.language_model import LiteLlm
     from agentroute.adapters.models.model_step import llm_step
     from agentroute.adapters.models.prices import Price, Prices
+    from agentroute.adapters.priors import Priors
     from agentroute.adapters.probes import Probes
     from agentroute.agent import Agent
     from agentroute.attempt import Attempt, current
@@ -72,6 +73,7 @@ _WHERE = {
     "Observer": "agentroute.ports",
     "Price": "agentroute.adapters.models.prices",
     "Prices": "agentroute.adapters.models.prices",
+    "Priors": "agentroute.adapters.priors",
     "Probes": "agentroute.adapters.probes",
     "Progress": "agentroute.run.watching",
     "Rates": "agentroute.graph.cost",
@@ -115,6 +117,7 @@ __all__ = [
     "Observer",
     "Price",
     "Prices",
+    "Priors",
     "Probes",
     "Progress",
     "Rates",

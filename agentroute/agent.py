@@ -16,6 +16,7 @@ from agentroute.adapters.agent_tool import AgentTool, agent_tool_spec
 from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
+from agentroute.adapters.priors import Priors
 from agentroute.adapters.probes import Probe, Probes
 from agentroute.adapters.signature import Function
 from agentroute.adapters.surroundings import Surroundings
@@ -36,6 +37,7 @@ from agentroute.run.plan import Planner, RoutePlan
 from agentroute.run.result import RunResult, result_of
 from agentroute.run.state import RunState, fold
 from agentroute.run.watching import RunMonitor
+from agentroute.runtime.experience import Experience
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls, Services
 from agentroute.runtime.watch import Watch
@@ -54,6 +56,8 @@ class Agent:
         budget: Limits of each run.
         rates: What a second and a risk are worth, in USD.
         health: How quickly trust in a tool is lost and regained; shared by all runs.
+        priors: What earlier runs have shown (`learned`), or the file that it is kept in, which need not be there yet.
+            It takes the place of what tools declare of price, duration and risk; worst cases stay as declared.
         escalate: Who chooses when no route is left: ``"policy"`` (highest utility), ``"human"`` (the run is suspended),
             or the name of a model, as litellm spells it.
         max_concurrency: Calls that may be under way at once, over all runs.
@@ -68,7 +72,7 @@ class Agent:
         monitors: Watch the tools beside the runs (`Probes`), or each run (`Risk`, `Intent`, `Progress`, `Burn`).
 
     Raises:
-        DefinitionError: Something does not fit together, with its name and why.
+        DefinitionError: Something does not fit together, with its name and why; or the file of priors is refused.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Agent:
         budget: Budget | None = None,
         rates: Rates | None = None,
         health: Health | None = None,
+        priors: Priors | str | os.PathLike[str] | None = None,
         escalate: str = "policy",
         max_concurrency: int = 64,
         journal: Journal | None = None,
@@ -100,6 +105,8 @@ class Agent:
         self.name = name
         self._reachable: set[tuple[GoalId, frozenset[ArtifactId]]] = set()
         self._surroundings = Surroundings(name, trace=trace)
+        self._priors = _priors(priors)
+        self._experience = Experience()
         self._services = Services(
             name=name,
             graph=self.graph,
@@ -116,6 +123,7 @@ class Agent:
             random=Random(seed),  # noqa: S311  # jitter and names, not secrets
             slots=anyio.Semaphore(max_concurrency, fast_acquire=True),
             redact=self._redact,
+            learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
         )
         self._monitors = (*_probes(callable_tools), *_beside(monitors))
@@ -137,6 +145,7 @@ class Agent:
         clock: Clock | None = None,
         budget: Budget | None = None,
         health: Health | None = None,
+        priors: Priors | str | os.PathLike[str] | None = None,
         model: LanguageModel | None = None,
         trace: bool = True,
         monitors: Sequence[Monitor | RunMonitor] | None = None,
@@ -152,7 +161,9 @@ class Agent:
             clock: As for `Agent`.
             budget: As for `Agent`.
             health: As for `Agent`. Nothing that was learned so far is taken along, and calls under way are counted
-                anew: the agent as if it had never run, and it may run on another event loop.
+                anew: the agent as if it had never run (priors it was given stay), and it may run on another event
+                loop.
+            priors: As for `Agent`.
             model: As for `Agent`.
             monitors: In place of those there are, probes of the tools included.
             trace: False leaves traces and logs out, and observers given so far.
@@ -176,7 +187,12 @@ class Agent:
             redact=twin._redact,  # noqa: SLF001
             run_monitors=known.run_monitors if monitors is None else _of_runs(monitors),
         )
+        if priors is not None:
+            twin._priors = _priors(priors)  # noqa: SLF001
+            learned = twin._priors.expected(self.graph.tools.values(), self.graph.goals)  # noqa: SLF001
+            twin._services = replace(twin._services, learned=learned)  # noqa: SLF001
         if health is not None:
+            twin._experience = Experience()  # noqa: SLF001
             twin._active = set()  # noqa: SLF001
             slots = anyio.Semaphore(self._max_concurrency, fast_acquire=True)
             twin._services = replace(twin._services, board=self._new_board(health), slots=slots)  # noqa: SLF001
@@ -195,7 +211,7 @@ class Agent:
 
     def _new_planner(self) -> Planner:
         services = self._services
-        return Planner(self.graph, services.board, services.rates, services.budget)
+        return Planner(self.graph, services.board, services.rates, services.budget, services.learned)
 
     async def __aenter__(self) -> Self:
         """Let monitors watch; what tools need is opened when it is first used."""
@@ -356,6 +372,7 @@ class Agent:
             self._active.discard(run)
 
     async def _drive(self, runner: Runner, first: Iterable[Event]) -> RunResult:
+        self._experience.note(runner.run_id)
         try:
             async with self._watch.watching():
                 for event in first:
@@ -381,6 +398,16 @@ class Agent:
         state = fold(record.event for record in records)
         duration_s = records[-1].event.at
         return result_of(run, state, duration_s=duration_s, trace_id=self._surroundings.trace_id(run))
+
+    async def learned(self) -> Priors:
+        """What the priors that the agent was given and its runs since teach together, later calls counting more.
+
+        Read from the journal, so that nothing is worked out while a run goes on, and each run is read once. Runs count
+        that were driven here (by this agent, or one that `with_options` made of it) and are over; cancelled ones, and
+        those that the journal does not have, do not. Nothing changes in how the agent itself judges its tools: it has
+        seen all of this already.
+        """
+        return self._priors.merged(await self._experience.known(self._services.journal, self.graph))
 
     def run_sync(self, *values: Any, **options: Any) -> RunResult:
         """`run`, for scripts without an event loop of their own."""
@@ -530,6 +557,12 @@ class Agent:
         except UnknownRunError:
             return
         raise InputError(f"there is a run {run!r} already; leave run_id out, and one is made up")
+
+
+def _priors(given: Priors | str | os.PathLike[str] | None) -> Priors:
+    if given is None:
+        return Priors()
+    return given if isinstance(given, Priors) else Priors.load(given, missing_ok=True)
 
 
 def _answer(run: RunId, state: RunState, answer: str | None) -> Chosen:

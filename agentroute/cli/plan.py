@@ -1,6 +1,7 @@
 """``agentroute plan``: the route a run would take."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -22,15 +23,26 @@ Exit status: 0 feasible, 1 not, 2 invalid input.
     "--have", multiple=True, metavar="ARTIFACT", help="At hand (repeat); all inputs of the graph if left out."
 )
 @click.option("--down", multiple=True, metavar="TOOL", help="A tool to do without (repeat).")
+@click.option("--priors", type=click.Path(path_type=Path), help="File with what earlier runs have shown; only read.")
 @click.option("--explain", is_flag=True, help="Say what each tool weighs, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def plan(  # one parameter per option
-    target: str, goal: str | None, have: tuple[str, ...], down: tuple[str, ...], *, explain: bool, as_json: bool
+    target: str,
+    *,
+    goal: str | None,
+    have: tuple[str, ...],
+    down: tuple[str, ...],
+    priors: Path | None,
+    explain: bool,
+    as_json: bool,
 ) -> None:
     """Print the route that a run of TARGET would take. Nothing is called."""
+    from agentroute.adapters.priors import Priors
     from agentroute.loading import load_agent
 
     agent = load_agent(target)
+    if priors is not None:
+        agent = agent.with_options(priors=Priors.load(priors))
     found = agent.plan(goal=goal, have=have or None, down=down, explain=explain)
     if as_json:
         click.echo(found.model_dump_json(indent=2))

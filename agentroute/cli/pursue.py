@@ -16,10 +16,11 @@ import click
 from pydantic import ValidationError
 
 from agentroute.adapters.logs import configure_structlog, printable
+from agentroute.adapters.priors import Priors
 from agentroute.adapters.threads import run_in_thread
 from agentroute.agent import Agent
 from agentroute.cli.progress import Progress
-from agentroute.errors import InputError
+from agentroute.errors import AgentrouteError, InputError
 from agentroute.graph.artifact import ArtifactType
 from agentroute.ids import ArtifactId, RunId
 from agentroute.loading import load_agent
@@ -42,13 +43,21 @@ LONGEST_VALUE = 160
 
 
 def prepare(
-    target: str, *, mcp: Path | None, escalate: str | None, seed: int | None, faults: tuple[str, ...], quiet: bool
+    target: str,
+    *,
+    mcp: Path | None,
+    escalate: str | None,
+    priors: Path | None,
+    seed: int | None,
+    faults: tuple[str, ...],
+    quiet: bool,
 ) -> Agent:
     """Load the agent and put it into the surroundings that the options ask for."""
     configure_structlog()  # a tool that logs must not write between our results
     agent = load_agent(target, mcp=None if mcp is None else _servers(mcp))
     return agent.with_options(
         escalate=escalate,
+        priors=None if priors is None else Priors.load(priors, missing_ok=True),
         seed=seed,
         observers=() if quiet or "AGENTROUTE_LOG" in os.environ else (Progress(),),
         wrap_executor=_injector(faults, seed, agent),
@@ -88,6 +97,20 @@ def to_the_end(agent: Agent, goal: str | None, inputs: dict[str, Any]) -> RunRes
             click.echo("interrupted before the run began", err=True)
             sys.exit(EXIT["cancelled"])
         return anyio.run(watched.result, latest.run)
+
+
+def keep_what_was_learned(agent: Agent, file: Path) -> None:
+    """Add what the run has taught to the file; if that cannot be done, say so and let the result stand.
+
+    The file is read anew: other processes may have written to it while the run went on.
+    """
+    try:
+        given = Priors.load(file, missing_ok=True)
+        learned = anyio.run(agent.with_options(priors=given).learned)
+        if learned != given:
+            learned.save(file)
+    except AgentrouteError as error:
+        click.echo(f"note: {error}", err=True)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

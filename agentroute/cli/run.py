@@ -30,6 +30,11 @@ late_success, duplicate_delivery, crash, price_change; CALLS counts the calls of
 @click.option("--fault", "faults", multiple=True, metavar="TYPE:TOOL", help="Inject a fault (repeat).")
 @click.option("--escalate", help="Who chooses when no route is left: policy, human, or the name of a model.")
 @click.option("--mcp", type=click.Path(path_type=Path), help="MCP configuration (mcpServers JSON) for a graph file.")
+@click.option(
+    "--priors",
+    type=click.Path(path_type=Path),
+    help="File with what earlier runs have shown; what this run shows is added to it.",
+)
 @click.option("--seed", type=int, help="Make jitter and fault injection reproducible.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
@@ -42,6 +47,7 @@ def run(
     faults: tuple[str, ...],
     escalate: str | None,
     mcp: Path | None,
+    priors: Path | None,
     seed: int | None,
     as_json: bool,
     quiet: bool,
@@ -49,8 +55,10 @@ def run(
     """Pursue a goal of TARGET with real calls, and print how it ended."""
     from agentroute.cli import pursue
 
-    agent = pursue.prepare(target, mcp=mcp, escalate=escalate, seed=seed, faults=faults, quiet=quiet)
+    agent = pursue.prepare(target, mcp=mcp, escalate=escalate, priors=priors, seed=seed, faults=faults, quiet=quiet)
     inputs = {**pursue.read_inputs(file), **dict(pursue.parse_input(agent, text) for text in named)}
     result = pursue.to_the_end(agent, goal, inputs)
     click.echo(pursue.as_json(result) if as_json else pursue.as_text(agent, result))
+    if priors is not None and not faults:  # what was broken on purpose says nothing about a tool
+        pursue.keep_what_was_learned(agent, priors)
     sys.exit(pursue.EXIT[result.outcome])

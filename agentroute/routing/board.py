@@ -11,6 +11,7 @@ from agentroute.guard.breaker import INSTANT_S, Breaker, BreakerState
 from agentroute.guard.rate_limits import Headroom
 from agentroute.guard.retry_budget import RetryBudget
 from agentroute.ids import NANOS_PER_USD, NanoUsd, ToolId
+from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
 from agentroute.routing.health import Health
 from agentroute.routing.signals import HealthSignal, foremost
@@ -45,13 +46,14 @@ PANIC_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A call under way: whom it says something about, and in which generation of their breakers it began."""
+    """A call under way: whom it says something about, in which generation of their breakers, and what was expected."""
 
     tool: ToolSpec
     number: int
     begun: float
     standings: tuple[Standing, ...]
     generations: tuple[int, ...]
+    expected: Expected
 
 
 class HealthBoard:
@@ -77,10 +79,19 @@ class HealthBoard:
         self._providers: dict[str, Standing] = {}
         self._retries: dict[str, RetryBudget] = {}
         self._numbers = itertools.count()
+        self._declared: dict[ToolId, Expected] = {}
 
     # ---------------------------------------------------------------- what routes ask
 
-    def weight(self, tool: ToolSpec, rates: Rates, now: float, *, also: Sequence[HealthSignal] = ()) -> NanoUsd:
+    def weight(
+        self,
+        tool: ToolSpec,
+        rates: Rates,
+        now: float,
+        expected: Expected | None = None,
+        *,
+        also: Sequence[HealthSignal] = (),
+    ) -> NanoUsd:
         """Expected cost until success under current health, in nano-dollars.
 
         ``cost / (1 - p)`` plus the expected number of failed attempts ``p / (1 - p)`` at `FAILED_CALL` each, times
@@ -90,27 +101,37 @@ class HealthBoard:
             tool: The tool.
             rates: Exchange rates into money.
             now: Monotonic seconds.
+            expected: What earlier runs have shown of such calls; as declared, if left out.
             also: What monitors of the run itself say, on top of what is known to all.
         """
-        standings, cost = self._standings(tool), tool.cost
-        usd, usual, p_fail = self._expected(tool, standings, now)
-        price = NANOS_PER_USD * (usd + rates.usd_per_second * usual + rates.usd_per_risk * cost.risk)
-        price += SLOW_SECOND * max(0.0, usual - cost.latency_s) + FAILED_CALL * p_fail
+        known, standings = expected or self._as_declared(tool), self._standings(tool)
+        usd, usual, p_fail = self._expectation(tool, known, standings, now)
+        risk = known.risk + known.more_risk
+        price = NANOS_PER_USD * (usd + rates.usd_per_second * usual + rates.usd_per_risk * risk)
+        price += SLOW_SECOND * max(0.0, usual - tool.cost.latency_s) + FAILED_CALL * p_fail
         for standing in standings:
             price *= standing.limit.factor(now) * standing.returning(now)
         signal = self._signal(standings, now, also)
         return NanoUsd(round(price / (1 - p_fail) * (1.0 if signal is None else signal.factor_at(now))))
 
-    def factors(self, tool: ToolSpec, rates: Rates, now: float, *, also: Sequence[HealthSignal] = ()) -> Factors:
+    def factors(
+        self,
+        tool: ToolSpec,
+        rates: Rates,
+        now: float,
+        expected: Expected | None = None,
+        *,
+        also: Sequence[HealthSignal] = (),
+    ) -> Factors:
         """The weight of a tool, and why; arguments as for `weight`."""
         standings, cost = self._standings(tool), tool.cost
-        usd, usual, p_fail = self._expected(tool, standings, now)
+        usd, usual, p_fail = self._expectation(tool, expected or self._as_declared(tool), standings, now)
         signal = self._signal(standings, now, also)
         heard = [s.heard_at for s in standings if s.heard_at is not None] + ([] if signal is None else [signal.at])
         declared = rates.price(usd=cost.usd, latency_s=cost.latency_s, risk=cost.risk) + FAILED_CALL * cost.risk
         return Factors(
             tool=tool.name,
-            weight=self.weight(tool, rates, now, also=also),
+            weight=self.weight(tool, rates, now, expected, also=also),
             declared=NanoUsd(round(declared / (1 - min(cost.risk, LIKELIEST_FAILURE)))),
             usd=usd,
             latency_s=usual,
@@ -123,9 +144,9 @@ class HealthBoard:
             breaker=max((standing.breaker.state(now) for standing in standings), key=SEVERITY.__getitem__),
         )
 
-    def latency(self, tool: ToolSpec, now: float) -> float:
+    def latency(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> float:
         """Seconds that four of five calls of the tool take, as far as is known; for deadlines."""
-        return self._times(tool, now)[1]
+        return self._times(tool, expected or self._as_declared(tool), now)[1]
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
         """Whether the tool may be called now: not asked to wait, and no breaker in the way."""
@@ -162,7 +183,7 @@ class HealthBoard:
 
     # ---------------------------------------------------------------- what calls say
 
-    def begin(self, tool: ToolSpec, now: float, *, again: bool = False) -> Ticket:
+    def begin(self, tool: ToolSpec, now: float, *, again: bool = False, expected: Expected | None = None) -> Ticket:
         """Note that a call begins; `again`: after a failure of the same tool in the same run."""
         self.latest = now
         standings, number = self._standings(tool), next(self._numbers)
@@ -172,7 +193,8 @@ class HealthBoard:
         standings[0].flying[number] = now
         for standing in standings:
             self.version += standing.limit.begin(now)
-        return Ticket(tool, number, now, standings, tuple([standing.breaker.begin(now) for standing in standings]))
+        generations = tuple([standing.breaker.begin(now) for standing in standings])
+        return Ticket(tool, number, now, standings, generations, expected or self._as_declared(tool))
 
     def succeed(self, ticket: Ticket, now: float, *, usd: float | None = None, said: Headroom | None = None) -> None:
         """Note that the call worked.
@@ -183,11 +205,12 @@ class HealthBoard:
             usd: What it cost, if the tool said so.
             said: What its answer said of a rate limit.
         """
-        tool, took_s = ticket.tool, now - ticket.begun
+        known = ticket.expected
+        took_s = (now - ticket.begun) / known.slower
         self._landed(ticket, now)
         self._timed(ticket, took_s, now, given_up=False)
         if usd is not None:
-            ticket.standings[0].price.paid(usd)
+            ticket.standings[0].price.paid(usd - known.more_usd)
         if said is not None:
             self.hear(ticket, said, now)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
@@ -200,8 +223,8 @@ class HealthBoard:
                 if breaker.succeed(generation, now):
                     standing.reliability.end_burst()
             else:
-                standing.reliability.succeed(tool.cost.risk, now, self._fading)
-            self._publish(tool, standing, now, took_s)
+                standing.reliability.succeed(known.risk, now, self._fading, shift=known.more_risk)
+            self._publish(ticket, standing, now, took_s)
 
     def fail(
         self,
@@ -230,18 +253,18 @@ class HealthBoard:
             self.forget(ticket)
             return
         self._landed(ticket, now)
-        took_s = None
+        took_s, known = None, ticket.expected
         if timed_out:
-            took_s = now - ticket.begun
+            took_s = (now - ticket.begun) / known.slower
             self._timed(ticket, took_s, now, given_up=True)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
             breaker = standing.breaker
             if generation != breaker.generation:
                 continue
-            suspicion = standing.reliability.fail(ticket.tool.cost.risk, now, self._fading)
+            suspicion = standing.reliability.fail(known.risk, now, self._fading, shift=known.more_risk)
             breaker.fail(generation, now, too_many=suspicion >= self.settings.trip_after - ROUNDING)
             self.version += breaker.generation != generation
-            self._publish(ticket.tool, standing, now, took_s)
+            self._publish(ticket, standing, now, took_s)
 
     def hear(self, ticket: Ticket, said: Headroom, now: float) -> None:
         """Note what an answer said of a rate limit, the provider's if there is one; whether or not the call worked."""
@@ -294,9 +317,15 @@ class HealthBoard:
         for standing in ticket.standings:
             standing.heard_at = now
 
+    def _as_declared(self, tool: ToolSpec) -> Expected:
+        known = self._declared.get(tool.name)
+        if known is None:
+            known = self._declared[tool.name] = as_declared(tool.cost)
+        return known
+
     def _timed(self, ticket: Ticket, took_s: float, now: float, *, given_up: bool) -> None:
-        """Note how long a call took; for the provider, in multiples of what was declared of the tool."""
-        declared = ticket.tool.cost.latency_s
+        """Note how long a call took; for the provider, in multiples of what was expected of the tool."""
+        declared = ticket.expected.latency_s
         own, *shared = ticket.standings
         notes = [(own.latency, took_s, declared)]
         if declared > 0:
@@ -307,37 +336,42 @@ class HealthBoard:
             else:
                 latency.observe(value, now)
 
-    def _times(self, tool: ToolSpec, now: float) -> tuple[float, float]:
+    def _times(self, tool: ToolSpec, known: Expected, now: float) -> tuple[float, float]:
         """Seconds that half, and four of five, of its calls take: by its own record or its provider's, the slower."""
-        declared, half_life_s = tool.cost.latency_s, self.settings.half_life_s
+        expected, half_life_s = known.latency_s, self.settings.half_life_s
         own, *shared = self._standings(tool)
-        usual, most = own.latency.quantiles(declared, now, half_life_s)
+        usual, most = own.latency.quantiles(expected, now, half_life_s, slow=known.slow_s)
         for standing in shared:
             times, most_times = standing.latency.quantiles(1.0, now, half_life_s)
-            usual, most = max(usual, declared * times), max(most, declared * most_times)
-        return usual, most
+            usual, most = max(usual, expected * times), max(most, expected * most_times)
+        return known.slower * usual, known.slower * most
 
-    def _expected(self, tool: ToolSpec, standings: Sequence[Standing], now: float) -> tuple[float, float, float]:
+    def _expectation(
+        self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float
+    ) -> tuple[float, float, float]:
         """Price in USD, usual duration in seconds, and share of failing calls that are expected of a call."""
         own = standings[0]
-        usual, most = self._times(tool, now)
+        usual, most = self._times(tool, known, now)
         overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else 0
-        return own.price.expected(tool.cost.usd), usual, self._p_fail(tool, standings, now, overdue)
+        usd = max(0.0, own.price.expected(known.usd) + known.more_usd)
+        return usd, usual, self._p_fail(tool, known, standings, now, overdue)
 
-    def _p_fail(self, tool: ToolSpec, standings: Sequence[Standing], now: float, overdue: int) -> float:
+    def _p_fail(
+        self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float, overdue: int
+    ) -> float:
         """Expected share of failing calls, by the worst record.
 
         Half-open, a tool whose calls change nothing that could not be done twice weighs as if the outage were over:
         somebody has to find out, and it is one call per cool-down.
         """
-        worst, risk = 0.0, tool.cost.risk
+        worst, risk, shift = 0.0, known.risk, known.more_risk
         for standing in standings:
             record = standing.reliability
             if tool.effect != "once" and standing.breaker.state(now) == "half-open":
-                found = record.habit(risk, now, self._fading)
+                found = record.habit(risk, now, self._fading, shift=shift)
             else:
                 late = overdue if standing is standings[0] else 0
-                found = record.p_fail(risk, now, self._fading, overdue=late)
+                found = record.p_fail(risk, now, self._fading, shift=shift, overdue=late)
             worst = max(worst, found)
         return min(worst, LIKELIEST_FAILURE)
 
@@ -387,13 +421,14 @@ class HealthBoard:
     def _new_standing(self) -> Standing:
         return Standing(Breaker(self.settings.cool_down_s))
 
-    def _publish(self, tool: ToolSpec, standing: Standing, now: float, took_s: float | None) -> None:
+    def _publish(self, ticket: Ticket, standing: Standing, now: float, took_s: float | None) -> None:
         """Bump the version when a standing has moved enough to matter to a route."""
-        p_fail = standing.reliability.p_fail(tool.cost.risk, now, self._fading)
-        known, known_s = standing.published or (tool.cost.risk, tool.cost.latency_s)
+        expected = ticket.expected
+        p_fail = standing.reliability.p_fail(expected.risk, now, self._fading)
+        known, known_s = standing.published or (expected.risk, expected.latency_s)
         usual_s = known_s
         if took_s is not None and not _alike(took_s, known_s):  # else no quantile can have moved far
-            usual_s = self._times(tool, now)[0]
+            usual_s = self._times(ticket.tool, expected, now)[0] / expected.slower
         if abs(p_fail - known) > REPUBLISH_AT or not _alike(usual_s, known_s):
             standing.published = (p_fail, usual_s)
             self.version += 1

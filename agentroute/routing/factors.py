@@ -59,7 +59,10 @@ class Factors:
             parts.append(f"just back from an outage x{self.returning:.2g}")
         if self.monitor:
             parts.append(f"{self.monitor} x{self.signal:.2g}")
-        parts.append("as declared" if self.age_s is None else f"last heard of {self.age_s:.1f} s ago")
+        if self.age_s is not None:
+            parts.append(f"last heard of {self.age_s:.1f} s ago")
+        else:
+            parts.append("as earlier runs have shown" if self.notable else "as declared")
         weight, declared = dollars(self.weight), dollars(self.declared)
         usual = f" instead of {declared:.6f}" if self.notable else ""
         return f"{self.tool} {weight:.6f} USD{usual}: {', '.join(parts)}"

@@ -64,48 +64,55 @@ class Reliability:
     suspicion: float = 0.0
     as_of: float = float("-inf")
 
-    def p_fail(self, declared: float, now: float, fading: Fading, *, overdue: int = 0) -> float:
+    def p_fail(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0, overdue: int = 0) -> float:
         """Expected share of failing calls.
 
         Args:
             declared: What the contract says.
             now: Monotonic seconds.
             fading: How fast things are forgotten.
+            shift: How much more often calls of the kind in question fail than others.
             overdue: Calls under way that should have answered long ago: they count as if they had failed.
         """
-        habit = self.habit(declared, now, fading)
+        habit = self.habit(declared, now, fading, shift=shift)
         if not self.burst_failed and not overdue:
             return habit
         age = now - self.as_of
         kept = fading.of_burst(age) if age > 0 else 1.0
-        failed, worked = kept * self.burst_failed + overdue, kept * self.burst_worked
-        return max(habit, (PRIOR_STRENGTH * habit + failed) / (PRIOR_STRENGTH + failed + worked))
+        failed, worked = kept * self.burst_failed, kept * self.burst_worked
+        calls = failed + worked
+        failed += shift * calls + overdue
+        return max(habit, (PRIOR_STRENGTH * habit + failed) / (PRIOR_STRENGTH + calls + overdue))
 
-    def habit(self, declared: float, now: float, fading: Fading) -> float:
+    def habit(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0) -> float:
         """Share of failing calls in the long run; before there are calls, what was declared."""
         age = now - self.as_of
-        return self._habit(declared, fading.of_habit(age) if age > 0 else 1.0)
+        habit = self._habit(declared, fading.of_habit(age) if age > 0 else 1.0)
+        return habit if not shift else min(max(habit + shift, 0.0), 1.0)
 
-    def fail(self, declared: float, now: float, fading: Fading) -> float:
+    def fail(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0) -> float:
         """Note a failure; returns the suspicion there is now."""
         self._fade(now, fading)
-        self.burst_failed += 1
-        self.suspicion += math.log(OUTAGE / self._normal(declared)) / _FULL
+        self.burst_failed += 1 - shift
+        self.burst_worked += shift
+        self.suspicion += math.log(OUTAGE / self._normal(declared, shift)) / _FULL
         return self.suspicion
 
-    def succeed(self, declared: float, now: float, fading: Fading) -> None:
+    def succeed(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0) -> None:
         """Note a success. With no burst going on, it is simply counted."""
         self._fade(now, fading)
         if self.suspicion > 0:
-            self.suspicion -= math.log((1 - self._normal(declared)) / (1 - OUTAGE)) / _FULL
-            self.burst_worked += 1
+            self.suspicion -= math.log((1 - self._normal(declared, shift)) / (1 - OUTAGE)) / _FULL
+            self.burst_worked += 1 + shift
+            self.burst_failed -= shift
             if self.suspicion > 0:
                 return
             self.failed += self.burst_failed
             self.worked += self.burst_worked
             self.end_burst()
         else:
-            self.worked += 1
+            self.worked += 1 + shift
+            self.failed -= shift
         calls = self.failed + self.worked
         if calls > HABIT_MEMORY:
             self.failed *= HABIT_MEMORY / calls
@@ -119,9 +126,9 @@ class Reliability:
         failed, worked = kept * self.failed, kept * self.worked
         return (HABIT_STRENGTH * declared + failed) / (HABIT_STRENGTH + failed + worked)
 
-    def _normal(self, declared: float) -> float:
+    def _normal(self, declared: float, shift: float) -> float:
         """The habit that an outage is told from."""
-        return min(max(self._habit(declared, 1.0), RAREST), COMMONEST)
+        return min(max(self._habit(declared, 1.0) + shift, RAREST), COMMONEST)
 
     def _fade(self, now: float, fading: Fading) -> None:
         """Bring the counts to what they are worth at `now`."""

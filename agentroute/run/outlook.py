@@ -1,7 +1,7 @@
 """What is feasible from here: which tools can be used, at what weight, and which goals they still reach."""
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agentroute.graph.cost import Rates
@@ -12,6 +12,7 @@ from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, dollars
 from agentroute.routing.board import HealthBoard
+from agentroute.routing.expected import Expected
 from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.routing.signals import HealthSignal
@@ -55,6 +56,7 @@ class Outlook:
         rates: Exchange rates into money.
         origin: Monotonic seconds at which the run started.
         deadline_s: Seconds since the start by which it must be over.
+        learned: What earlier runs have shown of tools, by goal; others are as declared.
     """
 
     graph: ToolGraph
@@ -64,6 +66,7 @@ class Outlook:
     rates: Rates
     origin: float
     deadline_s: float | None
+    learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
 
     def satisfied(self, needs: Iterable[Need]) -> bool:
         """Whether what is at hand meets all of `needs`."""
@@ -223,13 +226,15 @@ class Outlook:
         A route has to fit into the money left at its worst: that it cannot be paid for is known before it is begun.
         """
         sunk = {attempt.tool for attempt in self.state.in_flight.values()}
-        limit, deadline = self.ledger.left, self.deadline_s
+        limit, deadline, seconds = self.ledger.left, self.deadline_s, None
+        if deadline is not None:
+            seconds = {s.name: self.board.latency(s, now + self.origin, self.expected(s, goal)) for s in specs}
         return Problem(
             graph=self.graph.compiled,
             goal=goal,
             have=frozenset(self.state.artifacts),
-            weights={s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now) for s in specs},
-            latency_s=None if deadline is None else {s.name: self.board.latency(s, now + self.origin) for s in specs},
+            weights={s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now, goal) for s in specs},
+            latency_s=seconds,
             within_s=None if deadline is None else deadline - now,
             usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.worst for s in specs},
             within_usd=limit,
@@ -252,7 +257,7 @@ class Outlook:
             artifacts=self.state.artifacts,
             in_flight=tuple(self.state.in_flight.values()),
             tools=self.graph.tools,
-            usual_s=lambda spec: self.board.latency(spec, self.board.latest),
+            usual_s=lambda spec: self.board.latency(spec, self.board.latest, self.expected(spec)),
             spent_usd=dollars(ledger.spent + ledger.reserved),
             limit_usd=None if ledger.limit is None else dollars(ledger.limit),
             deadline_s=self.deadline_s,
@@ -273,9 +278,15 @@ class Outlook:
     def factors(self, spec: ToolSpec, now: float) -> Factors:
         """The weight of a tool, and why."""
         also = self.signals_about(spec) if self.state.signals else ()
-        return self.board.factors(spec, self.rates, now + self.origin, also=also)
+        return self.board.factors(spec, self.rates, now + self.origin, self.expected(spec), also=also)
 
-    def weight(self, spec: ToolSpec, now: float) -> NanoUsd:
+    def weight(self, spec: ToolSpec, now: float, goal: GoalId | None = None) -> NanoUsd:
         """Expected cost until the tool succeeds, under current health."""
         also = self.signals_about(spec) if self.state.signals else ()
-        return self.board.weight(spec, self.rates, now + self.origin, also=also)
+        return self.board.weight(spec, self.rates, now + self.origin, self.expected(spec, goal), also=also)
+
+    def expected(self, spec: ToolSpec, goal: GoalId | None = None) -> Expected | None:
+        """What earlier runs have shown of the tool's calls for a goal, the one there is by default; None: nothing."""
+        pursued = goal or self.state.goal
+        known = None if pursued is None else self.learned.get(pursued)
+        return None if known is None else known.get(spec.name)

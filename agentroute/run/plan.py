@@ -1,7 +1,7 @@
 """Plans: the route a run would take, worked out without calling anything."""
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_serializer
@@ -11,6 +11,7 @@ from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget, Ledger
 from agentroute.ids import ArtifactId, GoalId, ToolId, dollars
 from agentroute.routing.board import HealthBoard
+from agentroute.routing.expected import Expected
 from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route, missing
 from agentroute.run.outlook import Outlook
@@ -58,6 +59,7 @@ class Planner:
     board: HealthBoard
     rates: Rates
     budget: Budget
+    learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
 
     def plan(self, goal: GoalId, have: frozenset[ArtifactId], without: Collection[ToolId], now: float) -> RoutePlan:
         """The cheapest route to `goal` within the budget of one run, doing without some tools.
@@ -70,7 +72,8 @@ class Planner:
         """
         state = RunState(artifacts=dict.fromkeys(have), closed=dict.fromkeys(without, "down"))
         ledger = Ledger(self.budget.money, model_calls=self.budget.llm_calls)
-        outlook = Outlook(self.graph, state, self.board, ledger, self.rates, now, self.budget.deadline_s)
+        deadline_s = self.budget.deadline_s
+        outlook = Outlook(self.graph, state, self.board, ledger, self.rates, now, deadline_s, self.learned)
         route = outlook.route_to(goal, 0.0, patient=False)
         if route is None:
             return RoutePlan(goal=goal, feasible=False, reason=self._why_infeasible(goal, have, without))
@@ -84,7 +87,8 @@ class Planner:
         on_it = () if route is None else route.tools
         rivals = {other.name: None for tool in on_it for other in self.graph.alternatives[tool]}
         specs = [self.graph.tools[name] for name in dict.fromkeys((*on_it, *sorted(rivals)))]
-        return [self.board.factors(spec, self.rates, now) for spec in specs]
+        known = self.learned.get(goal) or {}
+        return [self.board.factors(spec, self.rates, now, known.get(spec.name)) for spec in specs]
 
     def route(self, goal: GoalId, have: frozenset[ArtifactId]) -> Route | None:
         """The cheapest route with every tool as declared, and no budget."""

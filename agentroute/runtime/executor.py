@@ -97,7 +97,8 @@ class Executor:
         if reservation is None:
             return None
         again = spec.name in self._state.tries
-        ticket = services.board.begin(spec, services.clock.now(), again=again)
+        expected = self._outlook.expected(spec)
+        ticket = services.board.begin(spec, services.clock.now(), again=again, expected=expected)
         try:
             inputs = self._outlook.values_for(spec, call.about)
             started = AttemptStarted(

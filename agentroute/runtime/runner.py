@@ -44,7 +44,16 @@ class Runner:
         self._ledger = Ledger(limits.money, model_calls=limits.llm_calls)
         self._ledger.spent, self._ledger.model_calls = state.spent, state.model_calls
         guards = {name: tool.when for name, tool in services.tools.items() if tool.when is not None}
-        outlook = Outlook(services.graph, state, services.board, self._ledger, services.rates, origin, self._deadline)
+        outlook = Outlook(
+            services.graph,
+            state,
+            services.board,
+            self._ledger,
+            services.rates,
+            origin,
+            self._deadline,
+            services.learned,
+        )
         self._navigator = Navigator(
             outlook,
             guards=guards,

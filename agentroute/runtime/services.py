@@ -1,7 +1,7 @@
 """What all runs of an agent share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 import anyio
@@ -9,9 +9,10 @@ import anyio
 from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
-from agentroute.ids import ToolId
+from agentroute.ids import GoalId, ToolId
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
 from agentroute.routing.board import HealthBoard
+from agentroute.routing.expected import Expected
 from agentroute.run.watching import RunMonitor
 
 
@@ -44,6 +45,7 @@ class Services:
         slots: Attempts that may be under way at once, over all runs.
         run_monitors: Watch each run.
         redact: Removes secrets from text before it is recorded.
+        learned: What earlier runs have shown of tools, by goal.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Services:
     slots: anyio.Semaphore
     redact: Callable[[str], str]
     run_monitors: Sequence[RunMonitor] = ()
+    learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
 
     def backoff(self, attempts: int) -> float:
         """Seconds to wait after so many attempts of a tool: exponential, with jitter of half to one and a half."""

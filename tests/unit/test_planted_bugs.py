@@ -267,8 +267,8 @@ def infinite_edges(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         HealthBoard,
         "weight",
-        lambda self, tool, rates, now, **options: (
-            weight(self, tool, rates, now, **options) if admits(self, tool, now) else NanoUsd(10**15)
+        lambda self, tool, rates, now, *known, **options: (
+            weight(self, tool, rates, now, *known, **options) if admits(self, tool, now) else NanoUsd(10**15)
         ),
     )
 
