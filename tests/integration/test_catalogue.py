@@ -134,16 +134,15 @@ def feared_probes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HealthBoard, "signal", kills)
 
 
+def eternal_signals(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HealthSignal, "stale", lambda *_: False)
+    patch.setattr(HealthSignal, "factor_at", lambda self, _: self.factor)
+
+
 PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
     "latency is not learned": (lambda patch: patch.setattr(Latency, "observe", lambda *_: None), {"D01", "D02"}),
-    "monitors are not heard": (lambda patch: patch.setattr(HealthBoard, "signal", lambda *_: None), {"H02", "H04"}),
-    "signals never fade": (
-        lambda patch: (
-            patch.setattr(HealthSignal, "stale", lambda *_: False),
-            patch.setattr(HealthSignal, "factor_at", lambda self, _: self.factor),
-        ),
-        {"H01"},
-    ),
+    "monitors are not heard": (lambda patch: patch.setattr(HealthBoard, "signal", lambda *_: None), {"H02"}),
+    "signals never fade": (eternal_signals, {"H01"}),
     "probes outrank calls": (believed_probes, {"D06", "H03"}),
     "a bad probe is an outage": (feared_probes, {"D07"}),
     "priorities are not looked at": (

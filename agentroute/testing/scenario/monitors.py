@@ -22,6 +22,25 @@ Now = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """What there is to see, and when.
+
+    Attributes:
+        tools: The agent's tools.
+        schedule: What goes wrong, and when.
+        since: Seconds since the start of the scenario.
+        now: Monotonic seconds.
+        note: Told the number of a fault the first time it was seen.
+    """
+
+    tools: Sequence[ToolSpec]
+    schedule: Schedule
+    since: Now
+    now: Now
+    note: Note
+
+
+@dataclass(frozen=True, slots=True)
 class StageMonitor:
     """Looks at simulated tools at intervals, and says truly whether a call would fail.
 
@@ -30,40 +49,33 @@ class StageMonitor:
         kind: What its signals are about.
         about: Which tools it looks at, with ``*`` and ``?``.
         every_s: Seconds between two looks.
-        tools: The agent's tools.
-        schedule: What goes wrong, and when.
-        since: Seconds since the start of the scenario.
-        now: Monotonic seconds.
-        note: Told the number of a fault the first time it was seen.
+        stage: What there is to see.
     """
 
     name: str
     kind: SignalKind
     about: str
     every_s: float
-    tools: Sequence[ToolSpec]
-    schedule: Schedule
-    since: Now
-    now: Now
-    note: Note
+    stage: Stage
 
     async def watch(self, emit: Emit) -> None:
         """Look until cancelled."""
         noted: set[int] = set()
         while True:
-            for spec in self.tools:
+            for spec in self.stage.tools:
                 if fnmatch.fnmatchcase(spec.name, self.about):
                     down = self._is_down(spec, noted)
                     reason, factor = ("down", DOWN) if down else ("well", 1.0)
-                    emit(HealthSignal(spec.name, self.kind, self.name, reason, factor, at=self.now()))
+                    emit(HealthSignal(spec.name, self.kind, self.name, reason, factor, at=self.stage.now()))
             await anyio.sleep(self.every_s)
 
     def _is_down(self, spec: ToolSpec, noted: set[int]) -> bool:
         """Whether a call that began now would fail in a way that anybody could see."""
-        strikes = self.schedule.strikes(self.name, spec.name, 1, self.since(), provider=spec.provider)
+        stage = self.stage
+        strikes = stage.schedule.strikes(self.name, spec.name, 1, stage.since(), provider=spec.provider)
         seen = {strike.index for strike in strikes if strike.fault.type not in HARMLESS | UNDETECTABLE}
         for number in sorted(seen - noted):
-            self.note(number)
+            stage.note(number)
         noted |= seen
         return bool(seen)
 

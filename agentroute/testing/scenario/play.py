@@ -25,7 +25,7 @@ from agentroute.testing.fakes import YieldingJournal
 from agentroute.testing.faults import Fault, FaultyCalls, Seen, Triggered
 from agentroute.testing.faults.schedule import Schedule
 from agentroute.testing.scenario.around import ChoosingModel, JumpingClock
-from agentroute.testing.scenario.monitors import StageMonitor, faulty
+from agentroute.testing.scenario.monitors import Stage, StageMonitor, faulty
 from agentroute.testing.scenario.servers.faulty import FaultyServers
 from agentroute.testing.scenario.staging import Staging
 from agentroute.testing.scenario.testbed import Row
@@ -165,11 +165,11 @@ class _Company:
         def since() -> float:
             return clock.now() - clock.origin
 
-        schedule, specs = Schedule(tuple(self.faults), self.seed), tuple(made.graph.tools.values())
+        stage = Stage(
+            tuple(made.graph.tools.values()), Schedule(tuple(self.faults), self.seed), since, clock.now, self._note
+        )
         looks = [
-            StageMonitor(
-                entry.name, entry.kind, entry.about, entry.every, specs, schedule, since, clock.now, self._note
-            )
+            StageMonitor(entry.name, entry.kind, entry.about, entry.every, stage)
             for entry in self.staging.document.monitors
         ]
         beside = [monitor for monitor in made.monitors if isinstance(monitor, Monitor)]

@@ -109,8 +109,8 @@ def _contradiction() -> Document:
     return scenario(
         "Two monitors contradict each other: the one of higher priority wins, in the same way each time",
         description=(
-            "One monitor (intent, priority 0.9) says that look_up_primary is to be avoided, another (tool outage, 0.99) "
-            "that it is well. The second is believed in every run."
+            "One monitor (intent, priority 0.9) says that look_up_primary is to be avoided, another (tool outage, "
+            "0.99) that it is well. The second is believed in every run."
         ),
         runs=10,
         every="1s",
