@@ -143,7 +143,9 @@ def _retry_after(error: BaseException, wall: float) -> float | None:
     """
     response = getattr(error, "response", None)
     headers = getattr(response, "headers", None) or getattr(error, "headers", None)
-    value = headers.get("retry-after") if headers is not None and hasattr(headers, "get") else None
+    if headers is None or not hasattr(headers, "get"):
+        return None
+    value = headers.get("retry-after")
     if not isinstance(value, str):
         return None
     if value.strip().isdecimal() and value.isascii():

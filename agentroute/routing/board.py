@@ -90,7 +90,7 @@ class HealthBoard:
         cost, standings = tool.cost, self._standings(tool)
         own = standings[0]
         usual, most = self._times(tool, now)
-        overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else 0
+        overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else (0, 0)
         p_fail, limit, returning = self._p_fail(tool, standings, now, overdue), 1.0, 1.0
         for standing in standings:
             limit = max(limit, standing.limit.factor(now))
@@ -151,7 +151,7 @@ class HealthBoard:
         if self.is_on_probation(tool):
             self.version += 1  # the one probe is taken: for everybody else the tool is out again
         self._retry_budget(tool).spend(now, again=again)
-        standings[0].flying[number] = now
+        standings[0].flying[number] = now, standings[0].worked
         for standing in standings:
             standing.limit.begin()
         return Ticket(tool, number, now, standings, tuple([standing.breaker.begin(now) for standing in standings]))
@@ -168,6 +168,7 @@ class HealthBoard:
         tool, took_s = ticket.tool, now - ticket.begun
         self._landed(ticket, now)
         self._timed(ticket, took_s, now, given_up=False)
+        ticket.standings[0].worked += 1
         if usd is not None:
             ticket.standings[0].price.paid(usd)
         if said is not None:
@@ -292,23 +293,21 @@ class HealthBoard:
             usual, most = max(usual, declared * times), max(most, declared * most_times)
         return usual, most
 
-    def _p_fail(self, tool: ToolSpec, standings: Sequence[Standing], now: float, overdue: int) -> float:
+    def _p_fail(self, tool: ToolSpec, standings: Sequence[Standing], now: float, overdue: tuple[int, int]) -> float:
         """Expected share of failing calls, by the worst record.
 
         Half-open, a tool whose calls change nothing that could not be done twice weighs as if the outage were over:
         somebody has to find out, and it is one call per cool-down.
         """
-        worst = 0.0
+        worst, risk = 0.0, tool.cost.risk
         for standing in standings:
-            curious = standing.breaker.state(now) == "half-open" and tool.effect != "once"
             record = standing.reliability
-            found = (
-                record.habit(tool.cost.risk, now, self._fading)
-                if curious
-                else record.p_fail(
-                    tool.cost.risk, now, self._fading, overdue=overdue if standing is standings[0] else 0
-                )
-            )
+            if standing.breaker.state(now) == "half-open" and tool.effect != "once":
+                found = record.habit(risk, now, self._fading)
+            elif standing is standings[0]:
+                found = record.p_fail(risk, now, self._fading, overdue=overdue[0], meanwhile=overdue[1])
+            else:
+                found = record.p_fail(risk, now, self._fading)
             worst = max(worst, found)
         return min(worst, LIKELIEST_FAILURE)
 

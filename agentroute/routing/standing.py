@@ -42,7 +42,9 @@ class Standing:
         latency: How long calls take: in seconds for a tool, in multiples of what was declared for a provider.
         limit: How much may still be asked.
         price: What calls cost.
-        flying: When the calls under way began, oldest first, by the number of their ticket.
+        flying: The calls under way, oldest first, by the number of their ticket: when each began, and how many had
+            worked by then.
+        worked: Calls that have worked.
         signals: The latest word of each monitor.
         heard_at: When a call last said something about it; None: never.
         worked_at: When a call last worked.
@@ -54,7 +56,8 @@ class Standing:
     latency: Latency = field(default_factory=Latency)
     limit: RateLimit = field(default_factory=RateLimit)
     price: Price = field(default_factory=Price)
-    flying: dict[int, float] = field(default_factory=dict[int, float])
+    flying: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
+    worked: int = 0
     signals: dict[str, HealthSignal] = field(default_factory=dict[str, HealthSignal])
     heard_at: float | None = None
     worked_at: float = float("-inf")
@@ -67,11 +70,13 @@ class Standing:
             return 1.0
         return 1.0 + min(1.0, max(0.0, 1.0 - (now - breaker.closed_at) / breaker.was_out_s))
 
-    def overdue(self, allowed_s: float, now: float) -> int:
-        """How many of the calls under way have taken longer than `allowed_s`."""
-        count = 0
-        for begun in self.flying.values():
+    def overdue(self, allowed_s: float, now: float) -> tuple[int, int]:
+        """How many of the calls under way have taken longer than `allowed_s`, and how many have worked meanwhile."""
+        count = meanwhile = 0
+        for begun, worked in self.flying.values():
             if now - begun <= allowed_s:
                 break
+            if not count:
+                meanwhile = self.worked - worked
             count += 1
-        return count
+        return count, meanwhile
