@@ -90,6 +90,8 @@ class HealthBoard:
         cost, standings = tool.cost, self._standings(tool)
         own = standings[0]
         usual, most = self._times(tool, now)
+        if tool.effect != "once" and self._is_worth_a_trial(standings, now):
+            usual = cost.latency_s
         overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else (0, 0)
         p_fail, limit, returning = self._p_fail(tool, standings, now, overdue), 1.0, 1.0
         for standing in standings:
@@ -154,6 +156,7 @@ class HealthBoard:
         standings[0].flying[number] = now, standings[0].worked
         for standing in standings:
             standing.limit.begin()
+            standing.begin(number, self.settings.cool_down_s, now)
         return Ticket(tool, number, now, standings, tuple([standing.breaker.begin(now) for standing in standings]))
 
     def succeed(self, ticket: Ticket, now: float, *, usd: float | None = None, said: Headroom | None = None) -> None:
@@ -274,14 +277,15 @@ class HealthBoard:
         """Note how long a call took; for the provider, in multiples of what was declared of the tool."""
         declared = ticket.tool.cost.latency_s
         own, *shared = ticket.standings
-        notes = [(own.latency, took_s, declared)]
+        own.took(ticket.number, took_s, declared, now, given_up=given_up)
         if declared > 0:
-            notes += [(standing.latency, took_s / declared, 1.0) for standing in shared]
-        for latency, value, expected in notes:
-            if given_up:
-                latency.observe_given_up(value, expected, now)
-            else:
-                latency.observe(value, now)
+            for standing in shared:
+                standing.took(ticket.number, took_s / declared, 1.0, now, given_up=given_up)
+
+    def _is_worth_a_trial(self, standings: Sequence[Standing], now: float) -> bool:
+        """Whether those of a tool's records that show it to be slow are all old enough to be doubted."""
+        slow = [standing for standing in standings if standing.slow_since is not None]
+        return bool(slow) and all(standing.is_worth_a_trial(self.settings.cool_down_s, now) for standing in slow)
 
     def _times(self, tool: ToolSpec, now: float) -> tuple[float, float]:
         """Seconds that half, and four of five, of its calls take: by its own record or its provider's, the slower."""
