@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.console import Console
 
@@ -17,6 +18,7 @@ from tests.benchmarks.health_lab.loads import LOADS, Load
 from tests.benchmarks.health_lab.measures import Figures, figures
 from tests.benchmarks.health_lab.oracle import oracle
 from tests.benchmarks.health_lab.play import MODES, play
+from tests.benchmarks.health_lab.plots import PLOTTED, plot
 from tests.benchmarks.health_lab.table import LEGEND, table
 
 
@@ -25,7 +27,13 @@ def main() -> None:
     parser.add_argument("loads", nargs="*", help="parts of the names of loads to play (default: all)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument(
+        "--plots", type=Path, metavar="FOLDER", help="draw three of the loads into this folder, and no table"
+    )
     options = parser.parse_args()
+    if options.plots is not None:
+        _draw(options.plots, options.seed)
+        return
     rows = [row for load in _chosen(options.loads) for row in _measured(load, options.seed)]
     if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
@@ -45,6 +53,14 @@ def _measured(load: Load, seed: int) -> Iterator[Figures]:
     for mode in MODES:
         print(f"{load.name}, health {mode}", file=sys.stderr)
         yield figures(play(load, mode, seed=seed), saved)
+
+
+def _draw(folder: Path, seed: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, name in PLOTTED.items():
+        load = next(load for load in LOADS if load.name == name)
+        (folder / f"health-{file}.svg").write_text(plot(play(load, seed=seed, watch=True)), encoding="utf-8")
+        print(folder / f"health-{file}.svg")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def figures(played: Play, saved: Mapping[str, Saved]) -> Figures:
     load, calls, runs = played.load, played.calls, played.runs
     bad = [call for call in calls if call.tool in load.bad and call.bad]
     outcomes = Counter(run.outcome for run in runs)
-    first = _first_calls(calls)
+    first = first_calls(calls)
     durations = sorted(run.ended - run.came for run in runs)
     return Figures(
         load=load.name,
@@ -115,7 +115,7 @@ def _share(calls: Sequence[Call], tools: Collection[str]) -> float:
     return sum(call.tool in tools for call in calls) / len(calls)
 
 
-def _first_calls(calls: Sequence[Call]) -> list[Call]:
+def first_calls(calls: Sequence[Call]) -> list[Call]:
     """The call that each run began with, in order."""
     return list({call.run: call for call in reversed(calls)}.values())[::-1]
 

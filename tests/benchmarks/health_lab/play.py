@@ -39,7 +39,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the board said at a moment: the weight of each tool, in nano-dollars."""
+    """What the board said at a moment: the weight, in nano-dollars, of each tool that might be called."""
 
     at: float
     weights: dict[str, int]
@@ -167,7 +167,8 @@ class _Stage:
         for number in count():
             at, now = number * SAMPLE_S, anyio.current_time()
             tools = [self._agent.graph.tools[ToolId(service.name)] for service in self._load.services]
-            self._samples.append(Sample(at, {tool.name: board.weight(tool, rates, now) for tool in tools}))
+            usable = [tool for tool in tools if board.admits(tool, now)]
+            self._samples.append(Sample(at, {tool.name: board.weight(tool, rates, now) for tool in usable}))
             await anyio.sleep(SAMPLE_S)
 
 

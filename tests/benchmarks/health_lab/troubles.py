@@ -53,6 +53,10 @@ class Trouble:
     def is_on(self, at: float) -> bool:
         return self.from_s <= at < self.until_s
 
+    def spells(self, end: float) -> list[tuple[float, float]]:
+        """When it is bad, up to `end`."""
+        return [(self.from_s, min(self.until_s, end))]
+
     def next_change(self, at: float) -> float:
         """The next moment at which things may be different."""
         return next((edge for edge in (self.from_s, self.until_s) if edge > at), math.inf)
@@ -117,6 +121,13 @@ class Flapping(Trouble):
         phase = self._phase(at)
         left = (self.down_s if phase < self.down_s else self.down_s + self.up_s) - phase
         return min(self.until_s, at + left + 1e-9)
+
+    def spells(self, end: float) -> list[tuple[float, float]]:
+        spells, begins = list[tuple[float, float]](), self.from_s
+        while begins < min(self.until_s, end):
+            spells.append((begins, min(begins + self.down_s, end)))
+            begins += self.down_s + self.up_s
+        return spells
 
     def _phase(self, at: float) -> float:
         return (at - self.from_s) % (self.up_s + self.down_s)
