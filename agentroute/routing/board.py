@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import INSTANT_S, Breaker
 from agentroute.guard.retry_budget import RetryBudget
+from agentroute.guard.room import Room
 from agentroute.ids import NANOS_PER_USD, NanoUsd, ToolId
 from agentroute.routing.factors import Factors
 from agentroute.routing.headroom import Headroom
@@ -112,9 +113,11 @@ class HealthBoard:
         return self._times(tool, now)[1]
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
-        """Whether the tool may be called now: not asked to wait, and no breaker in the way."""
+        """Whether the tool may be called now: not asked to wait, room for one more, and no breaker in the way."""
         standings = self._standings(tool)
         if any(now < standing.limit.opens_at(now) - INSTANT_S for standing in standings):
+            return False
+        if not standings[0].room.admits(len(standings[0].flying), now):
             return False
         if all(standing.breaker.admits(now) for standing in standings):
             return True
@@ -159,6 +162,13 @@ class HealthBoard:
             standing.begin(number, self.settings.cool_down_s, now)
         return Ticket(tool, number, now, standings, tuple([standing.breaker.begin(now) for standing in standings]))
 
+    def delayed(self, ticket: Ticket, now: float) -> Ticket:
+        """Note that a call had to wait for its turn and begins only now: the tool is not to blame for that."""
+        own = ticket.standings[0]
+        own.flying.pop(ticket.number, None)
+        own.flying[ticket.number] = now, own.worked
+        return replace(ticket, begun=now)
+
     def succeed(self, ticket: Ticket, now: float, *, usd: float | None = None, said: Headroom | None = None) -> None:
         """Note that the call worked.
 
@@ -179,8 +189,9 @@ class HealthBoard:
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
             standing.worked_at = now
             breaker = standing.breaker
-            if generation != breaker.generation:
-                continue  # from before the breaker last changed: it says nothing about the present
+            if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
+                self.version += standing.acquit(generation, ticket.begun, now)
+                continue
             if breaker.opened_at is not None:
                 self.version += 1
                 if breaker.succeed(generation, now):
@@ -224,6 +235,8 @@ class HealthBoard:
             breaker = standing.breaker
             if generation != breaker.generation:
                 continue
+            if not standing.reliability.suspicion:
+                standing.refused_from = ticket.begun
             suspicion = standing.reliability.fail(ticket.tool.cost.risk, now, self._fading)
             breaker.fail(generation, now, too_many=suspicion >= self.settings.trip_after - ROUNDING)
             self.version += breaker.generation != generation
@@ -366,7 +379,7 @@ class HealthBoard:
         return own, shared
 
     def _new_standing(self) -> Standing:
-        return Standing(Breaker(self.settings.cool_down_s))
+        return Standing(Breaker(self.settings.cool_down_s), Room(self.settings.cool_down_s))
 
     def _publish(self, tool: ToolSpec, standing: Standing, now: float, took_s: float | None) -> None:
         """Bump the version when a standing has moved enough to matter to a route."""

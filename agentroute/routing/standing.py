@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from agentroute.guard.breaker import INSTANT_S, LONGEST_COOL_DOWN_S, Breaker
+from agentroute.guard.room import Room
 from agentroute.routing.headroom import RateLimit
 from agentroute.routing.latency import Latency
 from agentroute.routing.reliability import Reliability
@@ -53,6 +54,8 @@ class Standing:
         worked: Calls that have worked.
         slow_since: When the first of the latest calls ended, all of which were slow; None: the last one was not.
         begun_at: When a call last began.
+        room: Calls at once that it was seen to serve.
+        refused_from: When the first failed call of the burst began.
         trial: Number of the last call that was made to see whether it is still slow.
         signals: The latest word of each monitor.
         heard_at: When a call last said something about it; None: never.
@@ -61,6 +64,7 @@ class Standing:
     """
 
     breaker: Breaker
+    room: Room
     reliability: Reliability = field(default_factory=Reliability)
     latency: Latency = field(default_factory=Latency)
     limit: RateLimit = field(default_factory=RateLimit)
@@ -69,6 +73,7 @@ class Standing:
     worked: int = 0
     slow_since: float | None = None
     begun_at: float = float("-inf")
+    refused_from: float = float("-inf")
     trial: int | None = None
     signals: dict[str, HealthSignal] = field(default_factory=dict[str, HealthSignal])
     heard_at: float | None = None
@@ -98,6 +103,18 @@ class Standing:
         if self.is_worth_a_trial(least_s, now):
             self.trial = number
         self.begun_at = now
+
+    def acquit(self, generation: int, begun: float, now: float) -> bool:
+        """Note that a call from before the breaker opened has worked; True if that shows that the tool is not dead.
+
+        It does if the call came no earlier than the first of those that failed: the tool refused some and served
+        others at the same time. Refusals are quicker than answers, so a crowd looks like an outage at first.
+        """
+        if begun < self.refused_from or not self.breaker.acquit(generation):
+            return False
+        self.reliability.end_burst()
+        self.room.crowded(len(self.flying) + 1, now)
+        return True
 
     def took(self, number: int, value: float, expected: float, now: float, *, given_up: bool) -> None:
         """Note how long a call took. A trial that was not slow shows that what is remembered is past."""
