@@ -108,6 +108,18 @@ class Breaker:
         self.ejections += 1
         self._change(opened_at=now)
 
+    def acquit(self, generation: int) -> bool:
+        """Close again at once, if a call of `generation` was under way when it opened and no probe has failed since.
+
+        For calls that show that it should not have opened. It is as if it had not; True if it did close.
+        """
+        if self.opened_at is None or generation != self.generation - 1 or self.opened_at != self._out_since:
+            return False
+        self.ejections -= 1
+        self.was_out_s = 0.0
+        self._change(opened_at=None)
+        return True
+
     def forget(self, generation: int) -> None:
         """Note that a call ended without saying anything about the tool (it was cancelled)."""
         if generation == self.generation:

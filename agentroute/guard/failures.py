@@ -7,7 +7,7 @@ ambiguous; for a tool that changes nothing that is as good as transient (see `Fa
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import cast
 
@@ -153,16 +153,26 @@ def _headers(error: BaseException) -> dict[str, str]:
 def _retry_after(headers: Mapping[str, str], wall: float, *, limited: bool) -> float | None:
     """Seconds to wait by the ``Retry-After`` header (RFC 9110: seconds or a date); None if absent or nonsense.
 
-    Without it, a rate limit lasts as long as the provider's own headers say.
+    A date is read by the clock of whoever wrote it, if the answer says what that showed: ours may be wrong by hours.
+    Without the header, a rate limit lasts as long as the provider's own headers say.
     """
     value = headers.get("retry-after")
     if value is None:
         return reset_of(headers, wall) if limited else None
     if value.strip().isdecimal() and value.isascii():
         return float(min(int(value.strip()[:9]), 10**8))
+    when, theirs = _date(value), _date(headers.get("date"))
+    if when is None:
+        return None
+    return max(0.0, when - (wall if theirs is None else theirs))
+
+
+def _date(value: object) -> float | None:
+    """A date of an HTTP header, in seconds since 1970; None if it is none."""
+    if not isinstance(value, str):
+        return None
     try:
         when = parsedate_to_datetime(value)
     except ValueError:
         return None
-    seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.fromtimestamp(wall, UTC)
-    return max(0.0, seconds.total_seconds())
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -3,13 +3,14 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import INSTANT_S, Breaker, BreakerState
 from agentroute.guard.rate_limits import Headroom
 from agentroute.guard.retry_budget import RetryBudget
+from agentroute.guard.room import Room
 from agentroute.ids import NANOS_PER_USD, NanoUsd, ToolId
 from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
@@ -149,9 +150,11 @@ class HealthBoard:
         return self._times(tool, expected or self._as_declared(tool), now)[1]
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
-        """Whether the tool may be called now: not asked to wait, and no breaker in the way."""
+        """Whether the tool may be called now: not asked to wait, room for one more, and no breaker in the way."""
         standings = self._standings(tool)
         if any(now < standing.limit.opens_at(now) - INSTANT_S for standing in standings):
+            return False
+        if not standings[0].room.admits(len(standings[0].flying), now):
             return False
         if all(standing.breaker.admits(now) for standing in standings):
             return True
@@ -190,11 +193,19 @@ class HealthBoard:
         if self.is_on_probation(tool):
             self.version += 1  # the one probe is taken: for everybody else the tool is out again
         self._retry_budget(tool).spend(now, again=again)
-        standings[0].flying[number] = now
+        standings[0].flying[number] = now, standings[0].worked
         for standing in standings:
             self.version += standing.limit.begin(now)
+            standing.begin(number, self.settings.cool_down_s, now)
         generations = tuple([standing.breaker.begin(now) for standing in standings])
         return Ticket(tool, number, now, standings, generations, expected or self._as_declared(tool))
+
+    def delayed(self, ticket: Ticket, now: float) -> Ticket:
+        """Note that a call had to wait for its turn and begins only now: the tool is not to blame for that."""
+        own = ticket.standings[0]
+        own.flying.pop(ticket.number, None)
+        own.flying[ticket.number] = now, own.worked
+        return replace(ticket, begun=now)
 
     def succeed(self, ticket: Ticket, now: float, *, usd: float | None = None, said: Headroom | None = None) -> None:
         """Note that the call worked.
@@ -209,6 +220,7 @@ class HealthBoard:
         took_s = (now - ticket.begun) / known.slower
         self._landed(ticket, now)
         self._timed(ticket, took_s, now, given_up=False)
+        ticket.standings[0].worked += 1
         if usd is not None:
             ticket.standings[0].price.paid(usd - known.more_usd)
         if said is not None:
@@ -216,8 +228,9 @@ class HealthBoard:
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
             standing.worked_at = now
             breaker = standing.breaker
-            if generation != breaker.generation:
-                continue  # from before the breaker last changed: it says nothing about the present
+            if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
+                self.version += standing.acquit(generation, ticket.begun, now)
+                continue
             if breaker.opened_at is not None:
                 self.version += 1
                 if breaker.succeed(generation, now):
@@ -261,6 +274,8 @@ class HealthBoard:
             breaker = standing.breaker
             if generation != breaker.generation:
                 continue
+            if not standing.reliability.suspicion:
+                standing.refused_from = ticket.begun
             suspicion = standing.reliability.fail(known.risk, now, self._fading, shift=known.more_risk)
             breaker.fail(generation, now, too_many=suspicion >= self.settings.trip_after - ROUNDING)
             self.version += breaker.generation != generation
@@ -327,14 +342,15 @@ class HealthBoard:
         """Note how long a call took; for the provider, in multiples of what was expected of the tool."""
         declared = ticket.expected.latency_s
         own, *shared = ticket.standings
-        notes = [(own.latency, took_s, declared)]
+        own.took(ticket.number, took_s, declared, now, given_up=given_up)
         if declared > 0:
-            notes += [(standing.latency, took_s / declared, 1.0) for standing in shared]
-        for latency, value, expected in notes:
-            if given_up:
-                latency.observe_given_up(value, expected, now)
-            else:
-                latency.observe(value, now)
+            for standing in shared:
+                standing.took(ticket.number, took_s / declared, 1.0, now, given_up=given_up)
+
+    def _is_worth_a_trial(self, standings: Sequence[Standing], now: float) -> bool:
+        """Whether those of a tool's records that show it to be slow are all old enough to be doubted."""
+        slow = [standing for standing in standings if standing.slow_since is not None]
+        return bool(slow) and all(standing.is_worth_a_trial(self.settings.cool_down_s, now) for standing in slow)
 
     def _times(self, tool: ToolSpec, known: Expected, now: float) -> tuple[float, float]:
         """Seconds that half, and four of five, of its calls take: by its own record or its provider's, the slower."""
@@ -352,12 +368,14 @@ class HealthBoard:
         """Price in USD, usual duration in seconds, and share of failing calls that are expected of a call."""
         own = standings[0]
         usual, most = self._times(tool, known, now)
-        overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else 0
+        if tool.effect != "once" and self._is_worth_a_trial(standings, now):
+            usual = known.latency_s
+        overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else (0, 0)
         usd = max(0.0, own.price.expected(known.usd) + known.more_usd)
         return usd, usual, self._p_fail(tool, known, standings, now, overdue)
 
     def _p_fail(
-        self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float, overdue: int
+        self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float, overdue: tuple[int, int]
     ) -> float:
         """Expected share of failing calls, by the worst record.
 
@@ -367,11 +385,11 @@ class HealthBoard:
         worst, risk, shift = 0.0, known.risk, known.more_risk
         for standing in standings:
             record = standing.reliability
+            late, meanwhile = overdue if standing is standings[0] else (0, 0)
             if tool.effect != "once" and standing.breaker.state(now) == "half-open":
                 found = record.habit(risk, now, self._fading, shift=shift)
             else:
-                late = overdue if standing is standings[0] else 0
-                found = record.p_fail(risk, now, self._fading, shift=shift, overdue=late)
+                found = record.p_fail(risk, now, self._fading, shift=shift, overdue=late, meanwhile=meanwhile)
             worst = max(worst, found)
         return min(worst, LIKELIEST_FAILURE)
 
@@ -419,7 +437,7 @@ class HealthBoard:
         return own, shared
 
     def _new_standing(self) -> Standing:
-        return Standing(Breaker(self.settings.cool_down_s))
+        return Standing(Breaker(self.settings.cool_down_s), Room(self.settings.cool_down_s))
 
     def _publish(self, ticket: Ticket, standing: Standing, now: float, took_s: float | None) -> None:
         """Bump the version when a standing has moved enough to matter to a route."""

@@ -64,7 +64,16 @@ class Reliability:
     suspicion: float = 0.0
     as_of: float = float("-inf")
 
-    def p_fail(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0, overdue: int = 0) -> float:
+    def p_fail(
+        self,
+        declared: float,
+        now: float,
+        fading: Fading,
+        *,
+        shift: float = 0.0,
+        overdue: int = 0,
+        meanwhile: int = 0,
+    ) -> float:
         """Expected share of failing calls.
 
         Args:
@@ -73,16 +82,19 @@ class Reliability:
             fading: How fast things are forgotten.
             shift: How much more often calls of the kind in question fail than others.
             overdue: Calls under way that should have answered long ago: they count as if they had failed.
+            meanwhile: Calls that have worked since the first of these began: one that hangs says little of a tool
+                that goes on answering others.
         """
         habit = self.habit(declared, now, fading, shift=shift)
         if not self.burst_failed and not overdue:
             return habit
         age = now - self.as_of
         kept = fading.of_burst(age) if age > 0 else 1.0
-        failed, worked = kept * self.burst_failed, kept * self.burst_worked
-        calls = failed + worked
-        failed += shift * calls + overdue
-        return max(habit, (PRIOR_STRENGTH * habit + failed) / (PRIOR_STRENGTH + calls + overdue))
+        failed, calls = kept * self.burst_failed, kept * (self.burst_failed + self.burst_worked)
+        failed += shift * calls
+        burst = (PRIOR_STRENGTH * habit + failed) / (PRIOR_STRENGTH + calls)
+        failed, calls = failed + overdue, calls + overdue + meanwhile
+        return max(habit, burst, (PRIOR_STRENGTH * habit + failed) / (PRIOR_STRENGTH + calls))
 
     def habit(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0) -> float:
         """Share of failing calls in the long run; before there are calls, what was declared."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from agentroute.guard.breaker import Breaker
+from agentroute.guard.breaker import INSTANT_S, LONGEST_COOL_DOWN_S, Breaker
+from agentroute.guard.room import Room
 from agentroute.routing.headroom import RateLimit
 from agentroute.routing.latency import Latency
 from agentroute.routing.reliability import Reliability
@@ -13,6 +14,12 @@ PRICED_CALLS = 4.0
 
 FADING_PRICE = 0.93
 """What each further call leaves of the weight of the prices before it."""
+
+SLOW = 1.25
+"""A call is slow that took so many times what was declared."""
+
+CURIOSITY = 0.5
+"""A slow tool is looked at again after this share of the time that it has been slow for."""
 
 
 @dataclass(slots=True)
@@ -42,7 +49,14 @@ class Standing:
         latency: How long calls take: in seconds for a tool, in multiples of what was declared for a provider.
         limit: How much may still be asked.
         price: What calls cost.
-        flying: When the calls under way began, oldest first, by the number of their ticket.
+        flying: The calls under way, oldest first, by the number of their ticket: when each began, and how many had
+            worked by then.
+        worked: Calls that have worked.
+        slow_since: When the first of the latest calls ended, all of which were slow; None: the last one was not.
+        begun_at: When a call last began.
+        room: Calls at once that it was seen to serve.
+        refused_from: When the first failed call of the burst began.
+        trial: Number of the last call that was made to see whether it is still slow.
         signals: The latest word of each monitor.
         heard_at: When a call last said something about it; None: never.
         worked_at: When a call last worked.
@@ -50,11 +64,17 @@ class Standing:
     """
 
     breaker: Breaker
+    room: Room
     reliability: Reliability = field(default_factory=Reliability)
     latency: Latency = field(default_factory=Latency)
     limit: RateLimit = field(default_factory=RateLimit)
     price: Price = field(default_factory=Price)
-    flying: dict[int, float] = field(default_factory=dict[int, float])
+    flying: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
+    worked: int = 0
+    slow_since: float | None = None
+    begun_at: float = float("-inf")
+    refused_from: float = float("-inf")
+    trial: int | None = None
     signals: dict[str, HealthSignal] = field(default_factory=dict[str, HealthSignal])
     heard_at: float | None = None
     worked_at: float = float("-inf")
@@ -67,11 +87,55 @@ class Standing:
             return 1.0
         return 1.0 + min(1.0, max(0.0, 1.0 - (now - breaker.closed_at) / breaker.was_out_s))
 
-    def overdue(self, allowed_s: float, now: float) -> int:
-        """How many of the calls under way have taken longer than `allowed_s`."""
-        count = 0
-        for begun in self.flying.values():
+    def is_worth_a_trial(self, least_s: float, now: float) -> bool:
+        """Whether a slow tool has been left alone for so long that a call should find out if it still is.
+
+        Who is only slow is not called, and who is not called would be thought slow for as long as calls are remembered.
+        One call is let through after `least_s`, the next ones later and later while it stays slow.
+        """
+        if self.slow_since is None or self.heard_at is None:
+            return False
+        pause_s = min(max(least_s, CURIOSITY * (self.heard_at - self.slow_since)), max(least_s, LONGEST_COOL_DOWN_S))
+        return now - max(self.heard_at, self.begun_at) >= pause_s - INSTANT_S
+
+    def begin(self, number: int, least_s: float, now: float) -> None:
+        """Note that a call begins, which may be a trial."""
+        if self.is_worth_a_trial(least_s, now):
+            self.trial = number
+        self.begun_at = now
+
+    def acquit(self, generation: int, begun: float, now: float) -> bool:
+        """Note that a call from before the breaker opened has worked; True if that shows that the tool is not dead.
+
+        It does if the call came no earlier than the first of those that failed: the tool refused some and served
+        others at the same time. Refusals are quicker than answers, so a crowd looks like an outage at first.
+        """
+        if begun < self.refused_from or not self.breaker.acquit(generation):
+            return False
+        self.reliability.end_burst()
+        self.room.crowded(len(self.flying) + 1, now)
+        return True
+
+    def took(self, number: int, value: float, expected: float, now: float, *, given_up: bool) -> None:
+        """Note how long a call took. A trial that was not slow shows that what is remembered is past."""
+        if given_up or value > SLOW * expected:
+            self.slow_since = now if self.slow_since is None else self.slow_since
+        else:
+            if number == self.trial:
+                self.latency = Latency()
+            self.slow_since = None
+        if given_up:
+            self.latency.observe_given_up(value, expected, now)
+        else:
+            self.latency.observe(value, now)
+
+    def overdue(self, allowed_s: float, now: float) -> tuple[int, int]:
+        """How many of the calls under way have taken longer than `allowed_s`, and how many have worked meanwhile."""
+        count = meanwhile = 0
+        for begun, worked in self.flying.values():
             if now - begun <= allowed_s:
                 break
+            if not count:
+                meanwhile = self.worked - worked
             count += 1
-        return count
+        return count, meanwhile

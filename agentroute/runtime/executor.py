@@ -162,10 +162,12 @@ class Executor:
             if waiting.cancelled_caught:
                 await self.give_up(flight, "no turn before the deadline")
                 return False
-            if not self._services.board.still_admits(flight.ticket, self._services.clock.now()):
+            board, now = self._services.board, self._services.clock.now()
+            if not board.still_admits(flight.ticket, now):
                 slots.release()
                 await self.give_up(flight, "the tool was closed before its turn came")
                 return False
+            flight.ticket = board.delayed(flight.ticket, now)
         return True
 
     async def give_up(self, flight: "Flight", reason: str) -> None:

@@ -390,3 +390,36 @@ def test_a_call_that_has_been_under_way_for_long_counts_before_it_ends() -> None
     assert board.weight(tool, RATES, 5.1) > 1.3 * before
     board.succeed(ticket, 5.2)
     assert board.weight(tool, RATES, 5.2) <= before
+
+
+def crowd(served: int, refused: int) -> tuple[HealthBoard, ToolSpec, list[Ticket]]:
+    """So many calls at the same moment, of which some have been refused; those that are served are under way."""
+    board, tool = HealthBoard(Health()), spec()
+    tickets = [board.begin(tool, 0.0) for _ in range(served + refused)]
+    for ticket in tickets[served:]:
+        board.fail(ticket, 0.02)
+    return board, tool, tickets[:served]
+
+
+@given(served=st.integers(1, 20), refused=st.integers(6, 50))
+def test_a_tool_that_refuses_some_calls_and_serves_others_is_crowded_and_not_out(served: int, refused: int) -> None:
+    board, tool, under_way = crowd(served, refused)
+    assert board.is_open(tool, 0.1)
+    board.succeed(under_way[0], 0.2)
+    assert not board.is_open(tool, 0.2)
+    for ticket in under_way[1:]:
+        board.succeed(ticket, 0.3)
+    calls = 0
+    while board.admits(tool, 0.3) and calls < 1_000:
+        board.begin(tool, 0.3)
+        calls += 1
+    assert served <= calls <= served + 1
+
+
+def test_a_call_from_before_the_first_that_failed_says_nothing_of_an_outage() -> None:
+    board, tool = HealthBoard(Health()), spec()
+    early = board.begin(tool, 0.0)
+    for _ in range(6):
+        board.fail(board.begin(tool, 0.1), 0.12)
+    board.succeed(early, 0.2)
+    assert board.is_open(tool, 0.2)

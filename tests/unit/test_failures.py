@@ -92,6 +92,8 @@ def test_a_status_says_whether_the_server_may_have_acted(code: int) -> None:
         ({"retry_after": "0"}, 0.0),
         ({"retry_after": "Wed, 21 Oct 2026 07:28:10 GMT"}, 10.0),
         ({"retry_after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry_after": "Wed, 21 Oct 2026 07:28:10 GMT", "date": "Wed, 21 Oct 2026 07:28:03 GMT"}, 7.0),
+        ({"retry_after": "Wed, 21 Oct 2026 07:28:10 GMT", "date": "today"}, 10.0),
         ({"retry_after": "soon"}, None),
         ({"retry_after": "-1"}, None),
         ({"retry_after": "9" * 40}, 100_000_000.0),

@@ -79,6 +79,7 @@ class _Shadow:
     suspicion: _Suspicion
     opened_at: float | None = None
     out_since: float = 0.0
+    suspect_from: float = float("-inf")
     closed_at: float = float("-inf")
     ejections: int = 0
     passed: int = 0
@@ -131,18 +132,15 @@ class _Shadow:
             self.limited_until = max(self.limited_until, self.limited_at + wait)
 
     def end(self, call: Seen, epoch: int, risk: float, *, worked: bool | None) -> None:
-        """Note how a call ended, unless the breaker has changed since it began."""
-        if epoch != self.epoch:
-            return
+        """Note how a call ended; if the breaker has changed since it began, that can only speak for the tool."""
         at = call.ended or call.at
-        if worked is None:
+        if epoch != self.epoch:
+            if worked and epoch == self.epoch - 1 and call.at >= self.suspect_from:
+                self._acquit()
+        elif worked is None:
             self.probe = None
         elif self.opened_at is None:
-            if self.suspicion.outage(at, risk, failed=not worked):
-                if at - self.closed_at >= GOOD_CONDUCT * self.cool_down():
-                    self.ejections = 0
-                self.out_since = at
-                self._open(at)
+            self._suspect(call, at, risk, failed=not worked)
         elif worked:
             self.passed, self.probe = self.passed + 1, None
             if self.passed >= min(self.ejections, MOST_PROBES):
@@ -150,6 +148,24 @@ class _Shadow:
                 self.suspicion.forget()
         else:
             self._open(at)
+
+    def _suspect(self, call: Seen, at: float, risk: float, *, failed: bool) -> None:
+        """Weigh an outcome; open if it was one failure too many."""
+        if failed and self.suspicion.evidence <= 0:
+            self.suspect_from = call.at
+        if self.suspicion.outage(at, risk, failed=failed):
+            if at - self.closed_at >= GOOD_CONDUCT * self.cool_down():
+                self.ejections = 0
+            self.out_since = at
+            self._open(at)
+
+    def _acquit(self) -> None:
+        """Close again: a call no older than the first that failed was served all the same, so it was only crowded."""
+        if self.opened_at is None or self.opened_at != self.out_since:
+            return
+        self.opened_at, self.probe, self.passed = None, None, 0
+        self.ejections, self.epoch = self.ejections - 1, self.epoch + 1
+        self.suspicion.forget()
 
     def _open(self, at: float) -> None:
         self.opened_at, self.probe, self.passed = at, None, 0

@@ -1,5 +1,6 @@
 """Drawings in SVG, built as a tree, so that no text can be taken for markup."""
 
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 from xml.etree.ElementTree import Element, SubElement, tostring  # XML is written here, never read
 
@@ -35,6 +36,16 @@ class Drawing:
     def line(self, x1: float, y1: float, x2: float, y2: float, *, kind: str) -> None:
         """Draw a line."""
         SubElement(self._root, "line", {"x1": _n(x1), "y1": _n(y1), "x2": _n(x2), "y2": _n(y2), "class": kind})
+
+    def curve(self, points: Sequence[tuple[float, float]], *, kind: str) -> None:
+        """Draw a line through points."""
+        where = " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+        SubElement(self._root, "polyline", {"points": where, "class": kind})
+
+    def ticks(self, xs: Iterable[float], y: float, height: float, *, kind: str) -> None:
+        """Draw upright strokes of one height, as one shape however many there are."""
+        strokes = "".join(f"M{_n(x)} {_n(y)}v{_n(height)}" for x in xs)
+        SubElement(self._root, "path", {"d": strokes, "class": kind})
 
     def text(self, x: float, y: float, text: str, kind: str = "label", anchor: Anchor = "start") -> None:
         """Write text; `y` is where its letters stand."""
