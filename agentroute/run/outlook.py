@@ -77,7 +77,8 @@ class Outlook:
 
         A remedy is given what belongs to the attempt it is about. An effect is undone with what *it* produced, whoever
         made the same artifact since. An attempt in doubt has produced nothing that anybody knows of, so what others
-        made in its place is not shown.
+        made in its place is not shown. And a second attempt under the same key is the same request: what may be given
+        but has come only since is left out.
         """
         state = self.state
         at_hand = state.artifacts
@@ -87,6 +88,8 @@ class Outlook:
             doubt = state.doubts.get(about) or state.rechecks[about]
             hidden = self.graph.tools[doubt.tool].produces
             at_hand = {name: value for name, value in at_hand.items() if name not in hidden}
+        elif (knew := state.step_knew.get(tool.name)) is not None:
+            at_hand = {name: value for name, value in at_hand.items() if name in knew}
         return {name: at_hand[name] for name in (*artifacts_of(tool.requires), *tool.optional) if name in at_hand}
 
     def expired(self, now: float) -> bool:

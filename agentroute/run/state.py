@@ -50,6 +50,7 @@ class RunState:
         unanswered: Failures that no retry, reroute, demotion or escalation has answered yet.
         doubts: Failures of tools whose effect may have happened.
         step_keys: Idempotency key of each tool on the route that has one: the same for all its attempts.
+        step_knew: What was at hand at the first of them: all of them are given that, and not what has come since.
         uses: Attempts that made the inputs of an attempt.
         keys: Idempotency key of each attempt that has one.
         effects: Attempts that changed something and have not been undone, in order of completion.
@@ -83,6 +84,7 @@ class RunState:
     unanswered: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     doubts: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     step_keys: dict[ToolId, str] = field(default_factory=dict[ToolId, str])
+    step_knew: dict[ToolId, frozenset[ArtifactId]] = field(default_factory=dict[ToolId, frozenset[ArtifactId]])
     uses: dict[AttemptId, tuple[AttemptId, ...]] = field(default_factory=dict[AttemptId, tuple[AttemptId, ...]])
     keys: dict[AttemptId, str] = field(default_factory=dict[AttemptId, str])
     effects: dict[AttemptId, AttemptSucceeded | Verified] = field(default_factory=dict)
@@ -175,6 +177,7 @@ class RunState:
             self.keys[event.attempt] = event.key
             if event.role == "step":
                 self.step_keys[event.tool] = event.key
+                self.step_knew.setdefault(event.tool, frozenset(self.artifacts))
         self.in_flight[event.attempt] = event
         self.tries[event.tool] = event.number
         self.waiting_for = None
@@ -244,6 +247,7 @@ class RunState:
         self.doubts.pop(event.attempt, None)
         self.effects.pop(event.attempt, None)
         self.step_keys.pop(event.tool, None)  # made once more, it is another effect
+        self.step_knew.pop(event.tool, None)
         self._remedied(event.attempt, event.compensator)
         for artifact in [name for name, maker in self.makers.items() if maker.attempt == event.attempt]:
             del self.makers[artifact], self.artifacts[artifact]

@@ -8,7 +8,7 @@ import pytest
 
 from agentroute.errors import JournalError
 from agentroute.run.codec import GENESIS, chain, decode, encode
-from agentroute.run.events import Event, RunStarted
+from agentroute.run.events import Event, RunStarted, Signalled
 from agentroute.testing.faults import Fault
 from tests.properties.run_cases import play
 from tests.unit.test_planted_bugs import GALLERY, with_faults
@@ -20,7 +20,9 @@ def seen_events() -> list[Event]:
         *GALLERY.values(),
         with_faults(Fault(type="rate_limit", target="*", retry_after_s=2.0, attempts=(1, 1))),
     ]
-    return [r.event for scenario in scenarios for records in play(scenario).journals.values() for r in records]
+    watched = Signalled(0.5, "large amounts", "risk", "order is a risk", stops=True, factors={"refund": 10.0})
+    played = [r.event for scenario in scenarios for records in play(scenario).journals.values() for r in records]
+    return [*played, watched]
 
 
 def test_every_event_comes_back_as_it_was_and_keeps_its_place_in_the_chain() -> None:

@@ -13,7 +13,8 @@ from agentroute.errors import DefinitionError, InputError
 from agentroute.testing.fakes import fake_tool, fake_verifier
 from agentroute.testing.faults import Fault
 from agentroute.testing.virtual_time import run_virtual
-from tests.laboratory import bench
+from agentroute.testing.world import World
+from tests.laboratory import bench, experiment
 
 pytestmark = pytest.mark.anyio
 
@@ -267,3 +268,20 @@ def test_conditions_that_would_have_to_be_awaited_are_refused() -> None:
         @tool(ensure=later)  # pyright: ignore[reportArgumentType]
         async def pay(order: Order) -> Paid:
             return Paid()
+
+
+def test_a_second_attempt_of_an_unsure_effect_is_the_same_request() -> None:
+    """What may be given to a tool and comes between its attempts is left out: other inputs would be another effect."""
+    world = World()
+    pay = fake_tool("pay", ["start"], ["receipt"], effect="idempotent", optional=["note"], world=world)
+    write = fake_tool("write", ["start"], ["note"], seconds=0.2, world=world)
+    done = experiment(
+        [pay, write],
+        {"all": ["receipt", "note"]},
+        faults=[Fault(type="ack_lost", target="pay", attempts=(1, 1))],
+        health=Health(backoff_s=1.0),
+        world=world,
+    )
+    assert done.result.outcome == "succeeded"
+    assert len(done.calls("pay")) == 2
+    assert len(world.standing("run")) == 1

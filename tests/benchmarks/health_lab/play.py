@@ -60,8 +60,8 @@ class Play:
 class ForgetfulBoard(HealthBoard):
     """Health that learns nothing: no outcome, no call that is overdue, no budget of retries."""
 
-    def begin(self, tool: ToolSpec, now: float, expected: Expected | None = None, *, again: bool = False) -> Ticket:
-        ticket = super().begin(tool, now, expected, again=again)
+    def begin(self, tool: ToolSpec, now: float, *, again: bool = False, expected: Expected | None = None) -> Ticket:
+        ticket = super().begin(tool, now, again=again, expected=expected)
         ticket.standings[0].flying.clear()
         return ticket
 
