@@ -17,7 +17,7 @@ MOST_PROBES = 3
 """Probes in a row that must work before a breaker closes which has opened again and again."""
 
 GOOD_CONDUCT = 10
-"""Cool-downs that a tool has to stay in for its former ejections to be forgotten."""
+"""First cool-downs that a tool has to stay in, and no less than it was out, for its ejections to be forgotten."""
 
 INSTANT_S = 1e-6
 """Moments closer than this are the same moment: the sums behind them are rounded, and nobody can sleep for less."""
@@ -103,7 +103,7 @@ class Breaker:
             if not too_many:
                 return
             self._out_since = now
-            if now - self.closed_at >= GOOD_CONDUCT * self.cool_down():
+            if now - self.closed_at >= max(self.was_out_s, GOOD_CONDUCT * self.cool_down_s):
                 self.ejections = 0
         self.ejections += 1
         self._change(opened_at=now)

@@ -9,6 +9,9 @@ HABIT_STRENGTH = 10.0
 PRIOR_STRENGTH = 2.0
 """Calls that habit counts for in the failure probability, against the burst of the moment."""
 
+KNOWN_HABIT = 0.04
+"""What each call that habit is known from adds to that: a burst means less of a tool that is known well."""
+
 HABIT_MEMORY = 200.0
 """Calls that habit looks back on."""
 
@@ -92,9 +95,15 @@ class Reliability:
         kept = fading.of_burst(age) if age > 0 else 1.0
         failed, calls = kept * self.burst_failed, kept * (self.burst_failed + self.burst_worked)
         failed += shift * calls
-        burst = (PRIOR_STRENGTH * habit + failed) / (PRIOR_STRENGTH + calls)
+        strength = PRIOR_STRENGTH + KNOWN_HABIT * self.known(now, fading)
+        burst = (strength * habit + failed) / (strength + calls)
         failed, calls = failed + overdue, calls + overdue + meanwhile
-        return max(habit, burst, (PRIOR_STRENGTH * habit + failed) / (PRIOR_STRENGTH + calls))
+        return max(habit, burst, (strength * habit + failed) / (strength + calls))
+
+    def known(self, now: float, fading: Fading) -> float:
+        """How many calls habit is known from, by what is left of them."""
+        age = now - self.as_of
+        return (fading.of_habit(age) if age > 0 else 1.0) * (self.failed + self.worked)
 
     def habit(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0) -> float:
         """Share of failing calls in the long run; before there are calls, what was declared."""

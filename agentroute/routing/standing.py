@@ -12,6 +12,9 @@ from agentroute.routing.signals import HealthSignal
 PRICED_CALLS = 4.0
 """Calls that the declared price counts for, against those whose price is known."""
 
+RETURNING = 1.25
+"""Factor on the weight of a tool that has just come back."""
+
 FADING_PRICE = 0.93
 """What each further call leaves of the weight of the prices before it."""
 
@@ -81,11 +84,11 @@ class Standing:
     published: tuple[float, float] | None = None
 
     def returning(self, now: float) -> float:
-        """Factor on the weight of what has just come back: from 2 to 1, over as long as it had been out."""
+        """Factor on the weight of what has just come back: from `RETURNING` to 1, over as long as it had been out."""
         breaker = self.breaker
         if breaker.was_out_s <= 0:
             return 1.0
-        return 1.0 + min(1.0, max(0.0, 1.0 - (now - breaker.closed_at) / breaker.was_out_s))
+        return 1.0 + (RETURNING - 1.0) * min(1.0, max(0.0, 1.0 - (now - breaker.closed_at) / breaker.was_out_s))
 
     def is_worth_a_trial(self, least_s: float, now: float) -> bool:
         """Whether a slow tool has been left alone for so long that a call should find out if it still is.

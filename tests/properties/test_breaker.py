@@ -127,11 +127,13 @@ def test_going_up_and_down_keeps_a_tool_out_longer_and_longer(up_s: float) -> No
 
 
 def test_good_conduct_is_rewarded() -> None:
-    breaker = Breaker(cool_down_s=2.0, ejections=4, closed_at=0.0)
-    soon = replace(breaker)
-    soon.fail(soon.begin(159.0), 159.0, too_many=True)
-    breaker.fail(breaker.begin(161.0), 161.0, too_many=True)
-    assert (soon.cool_down(), breaker.cool_down()) == (32.0, 2.0)
+    """It has to stay in for ten cool-downs, and for as long as it was out."""
+    for was_out_s, long in ((5.0, 20.0), (100.0, 100.0)):
+        breaker = Breaker(cool_down_s=2.0, ejections=4, closed_at=0.0, was_out_s=was_out_s)
+        soon = replace(breaker)
+        soon.fail(soon.begin(long - 1), long - 1, too_many=True)
+        breaker.fail(breaker.begin(long + 1), long + 1, too_many=True)
+        assert (soon.cool_down(), breaker.cool_down()) == (32.0, 2.0)
 
 
 def test_a_probe_that_hangs_holds_its_place_for_one_cool_down() -> None:

@@ -81,6 +81,7 @@ class _Shadow:
     out_since: float = 0.0
     suspect_from: float = float("-inf")
     closed_at: float = float("-inf")
+    was_out_s: float = 0.0
     ejections: int = 0
     passed: int = 0
     epoch: int = 0
@@ -145,6 +146,7 @@ class _Shadow:
             self.passed, self.probe = self.passed + 1, None
             if self.passed >= min(self.ejections, MOST_PROBES):
                 self.opened_at, self.closed_at, self.epoch, self.passed = None, at, self.epoch + 1, 0
+                self.was_out_s = at - self.out_since
                 self.suspicion.forget()
         else:
             self._open(at)
@@ -154,7 +156,7 @@ class _Shadow:
         if failed and self.suspicion.evidence <= 0:
             self.suspect_from = call.at
         if self.suspicion.outage(at, risk, failed=failed):
-            if at - self.closed_at >= GOOD_CONDUCT * self.cool_down():
+            if at - self.closed_at >= max(self.was_out_s, GOOD_CONDUCT * self.health.cool_down_s):
                 self.ejections = 0
             self.out_since = at
             self._open(at)
