@@ -15,6 +15,7 @@ from agentroute.ids import NANOS_PER_USD, NanoUsd, ToolId
 from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
 from agentroute.routing.health import Health
+from agentroute.routing.latency import Latency
 from agentroute.routing.signals import HealthSignal, foremost
 from agentroute.routing.standing import Standing
 
@@ -78,8 +79,11 @@ class HealthBoard:
         self._fading = settings.fading
         self._tools: dict[ToolId, Standing] = {}
         self._providers: dict[str, Standing] = {}
-        self._retries: dict[str, RetryBudget] = {}
+        self._retries: dict[ToolId, RetryBudget] = {}
+        self._retry_budgets: dict[str, RetryBudget] = {}
         self._numbers = itertools.count()
+        self._signalled = False
+        self._records: dict[ToolId, tuple[Standing, ...]] = {}
         self._declared: dict[ToolId, Expected] = {}
 
     # ---------------------------------------------------------------- what routes ask
@@ -151,12 +155,15 @@ class HealthBoard:
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
         """Whether the tool may be called now: not asked to wait, room for one more, and no breaker in the way."""
-        standings = self._standings(tool)
-        if any(now < standing.limit.opens_at(now) - INSTANT_S for standing in standings):
+        standings, shut = self._standings(tool), False
+        for standing in standings:  # a loop, for this is asked of every tool for every route
+            if now < standing.limit.opens_at(now) - INSTANT_S:
+                return False
+            shut = shut or not standing.breaker.admits(now)
+        own = standings[0]
+        if not own.room.admits(len(own.flying), now):
             return False
-        if not standings[0].room.admits(len(standings[0].flying), now):
-            return False
-        if all(standing.breaker.admits(now) for standing in standings):
+        if not shut:
             return True
         return self._is_last_way(tool, now) and all(s.breaker.admits(now, early_s=PANIC_S) for s in standings)
 
@@ -316,6 +323,7 @@ class HealthBoard:
         if before is not None and before.at > signal.at:
             return  # overtaken on its way
         standing.signals[signal.monitor] = signal
+        self._signalled = True
         if before is None or before.factor != signal.factor:
             self.version += 1
 
@@ -349,16 +357,21 @@ class HealthBoard:
 
     def _is_worth_a_trial(self, standings: Sequence[Standing], now: float) -> bool:
         """Whether those of a tool's records that show it to be slow are all old enough to be doubted."""
-        slow = [standing for standing in standings if standing.slow_since is not None]
-        return bool(slow) and all(standing.is_worth_a_trial(self.settings.cool_down_s, now) for standing in slow)
+        worth = False
+        for standing in standings:
+            if standing.slow_since is not None:
+                if not standing.is_worth_a_trial(self.settings.cool_down_s, now):
+                    return False
+                worth = True
+        return worth
 
     def _times(self, tool: ToolSpec, known: Expected, now: float) -> tuple[float, float]:
         """Seconds that half, and four of five, of its calls take: by its own record or its provider's, the slower."""
-        expected, half_life_s = known.latency_s, self.settings.half_life_s
+        expected = known.latency_s
         own, *shared = self._standings(tool)
-        usual, most = own.latency.quantiles(expected, now, half_life_s, slow=known.slow_s)
+        usual, most = own.latency.quantiles(expected, now, slow=known.slow_s)
         for standing in shared:
-            times, most_times = standing.latency.quantiles(1.0, now, half_life_s)
+            times, most_times = standing.latency.quantiles(1.0, now)
             usual, most = max(usual, expected * times), max(most, expected * most_times)
         return known.slower * usual, known.slower * most
 
@@ -395,7 +408,7 @@ class HealthBoard:
 
     def _signal(self, standings: Sequence[Standing], now: float, also: Sequence[HealthSignal]) -> HealthSignal | None:
         """The monitor's word that counts for a tool, of all about it and its provider."""
-        if not also and not any(standing.signals for standing in standings):
+        if not also and not self._signalled:
             return None
         said = [s for standing in standings for s in standing.signals.values() if not _refuted(s, standing)]
         return foremost((*said, *also), now)
@@ -418,26 +431,34 @@ class HealthBoard:
         return max(standing.breaker.reopens_at() for standing in self._standings(tool))
 
     def _retry_budget(self, tool: ToolSpec) -> RetryBudget:
-        owner = f"provider {tool.provider}" if tool.provider is not None else f"tool {tool.name}"
-        budget = self._retries.get(owner)
+        budget = self._retries.get(tool.name)
         if budget is None:
-            budget = self._retries[owner] = RetryBudget(self.settings.retry_reserve, self.settings.retry_share)
+            owner = f"provider {tool.provider}" if tool.provider is not None else f"tool {tool.name}"
+            budget = self._retry_budgets.get(owner) or RetryBudget(
+                self.settings.retry_reserve, self.settings.retry_share
+            )
+            self._retries[tool.name] = self._retry_budgets[owner] = budget
         return budget
 
     def _standings(self, tool: ToolSpec) -> tuple[Standing, ...]:
         """The tool's own standing and, if it has one, its provider's."""
-        own = self._tools.get(tool.name)
-        if own is None:
-            own = self._tools[tool.name] = self._new_standing()
-        if tool.provider is None:
-            return (own,)
-        shared = self._providers.get(tool.provider)
-        if shared is None:
-            shared = self._providers[tool.provider] = self._new_standing()
-        return own, shared
+        found = self._records.get(tool.name)
+        if found is not None:
+            return found
+        own = self._tools[tool.name] = self._new_standing()
+        found = (own,)
+        if tool.provider is not None:
+            shared = self._providers.get(tool.provider)
+            if shared is None:
+                shared = self._providers[tool.provider] = self._new_standing()
+            found = own, shared
+        self._records[tool.name] = found
+        return found
 
     def _new_standing(self) -> Standing:
-        return Standing(Breaker(self.settings.cool_down_s), Room(self.settings.cool_down_s))
+        settings = self.settings
+        latency = Latency(settings.half_life_s)
+        return Standing(Breaker(settings.cool_down_s), Room(settings.cool_down_s), latency=latency)
 
     def _publish(self, ticket: Ticket, standing: Standing, now: float, took_s: float | None) -> None:
         """Bump the version when a standing has moved enough to matter to a route."""

@@ -44,8 +44,10 @@ class RateLimit:
 
     def opens_at(self, now: float) -> float:
         """From when on calls are welcome; in the past if they are now."""
+        if now >= self._until:
+            return self.closed_until
         lacking = 1 - self._left_at(now)
-        if now >= self._until or lacking <= 0:
+        if lacking <= 0:
             return self.closed_until
         back = now + lacking / self._refill_per_s if self._refill_per_s > 0 else self._until
         return max(self.closed_until, min(back, self._until))

@@ -125,7 +125,7 @@ class Standing:
             self.slow_since = now if self.slow_since is None else self.slow_since
         else:
             if number == self.trial:
-                self.latency = Latency()
+                self.latency = Latency(self.latency.half_life_s)
             self.slow_since = None
         if given_up:
             self.latency.observe_given_up(value, expected, now)

@@ -1,5 +1,6 @@
 """Laws of health: what calls and monitors may do to a tool's standing, whatever their order."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -238,27 +239,53 @@ def test_quantiles_are_those_of_what_was_seen_and_expected(values: list[float], 
     latency = Latency()
     for value in values:
         latency.observe(value, 0.0)
-    usual, most = latency.quantiles(expected, 0.0, 300.0)
+    usual, most = latency.quantiles(expected, 0.0)
     known = [*values[-32:], expected]
     assert usual in known
     assert most in known
     assert min(known) <= usual <= most <= max(known)
 
 
+@given(
+    calls=st.lists(st.tuples(st.floats(0.001, 100.0), st.sampled_from([0.0, 0.5, 60.0, 4000.0, 1e6])), max_size=120),
+    expected=st.floats(0.001, 100.0),
+    pause_s=st.sampled_from([0.0, 100.0, 1e5]),
+)
+def test_quantiles_equal_those_worked_out_by_definition(
+    calls: list[tuple[float, float]], expected: float, pause_s: float
+) -> None:
+    """Each call weighs 0.93 for every one after it and half for every 300 s, the declared latency one and a half."""
+    latency, now, seen = Latency(300.0), 1000.0, list[tuple[float, float]]()
+    for value, wait_s in calls:
+        now += wait_s
+        latency.observe(value, now)
+        seen.append((now, value))
+    asked = float(math.floor(now + pause_s))
+    late = max(asked, now)
+    known = [(value, 0.93**age * 2 ** ((at - late) / 300)) for age, (at, value) in enumerate(reversed(seen[-32:]))]
+    known = sorted([*known, (expected, 1.5)])
+    total = sum(weight for _, weight in known)
+    for share, found in zip((0.5, 0.8), latency.quantiles(expected, now + pause_s), strict=True):
+        below = sum(weight for value, weight in known if value < found) / total
+        up_to = sum(weight for value, weight in known if value <= found) / total
+        assert not seen or below - 1e-9 <= share <= up_to + 1e-9
+        assert seen or found == expected
+
+
 @given(declared=st.floats(0.01, 10.0), factor=st.floats(1.5, 100.0))
 def test_two_slow_calls_are_believed_and_one_is_not(declared: float, factor: float) -> None:
     latency = Latency()
     latency.observe(declared * factor, 0.0)
-    assert latency.quantiles(declared, 0.0, 300.0)[0] == declared
+    assert latency.quantiles(declared, 0.0)[0] == declared
     latency.observe(declared * factor, 0.0)
-    assert latency.quantiles(declared, 0.0, 300.0)[0] == declared * factor
+    assert latency.quantiles(declared, 0.0)[0] == declared * factor
 
 
 def test_one_call_in_a_hundred_that_hangs_does_not_move_the_median() -> None:
     latency = Latency()
     for call in range(300):
         latency.observe(30.0 if call % 100 == 50 else 0.1, float(call))
-        assert latency.quantiles(0.1, float(call), 300.0)[0] == 0.1
+        assert latency.quantiles(0.1, float(call))[0] == 0.1
 
 
 # -------------------------------------------------------------------- rate limits
