@@ -40,7 +40,8 @@ class HealthSignal:
         factor: On the weight: above 1 to be avoided, below 1 to be preferred, 1 for "all is well". A signal never
             removes a tool: that is for the breaker, which goes by calls.
         at: When it was measured (monotonic seconds), which may be long before it arrives.
-        fresh_s: Seconds from then on in which it fades to nothing, unless it is repeated.
+        fresh_s: Seconds from then on after which it counts for nothing, unless it is repeated; it fades in the second
+            half of them.
     """
 
     subject: str
@@ -71,9 +72,9 @@ class HealthSignal:
         return PRIORITIES[self.kind]
 
     def factor_at(self, now: float) -> float:
-        """The factor at `now`: it fades to 1."""
-        left = max(0.0, 1.0 - max(0.0, now - self.at) / self.fresh_s)
-        return self.factor**left
+        """The factor at `now`: whole for the first half of its time, then it fades to 1."""
+        left = 2.0 * (1.0 - max(0.0, now - self.at) / self.fresh_s)
+        return self.factor ** min(1.0, max(0.0, left))
 
     def stale(self, now: float) -> bool:
         """Whether nothing is left of it."""

@@ -361,7 +361,7 @@ async def test_what_a_dead_monitor_said_last_counts_for_nothing_after_a_while() 
         for run in range(3):
             await anyio.sleep(15.0)
             routes.append((await tried.run(f"run-{run}")).result.route)
-    assert routes == [["thorough"], ["quick"], ["quick"]], "x10 has faded to x5.6 by 15 s, to x3.2 by 30 s"
+    assert routes == [["thorough"], ["thorough"], ["quick"]], "x10 until 30 s, and faded to x3.2 by 45 s"
 
 
 @in_virtual_time
