@@ -75,7 +75,7 @@ class Endpoint:
         values = self.contract.arguments(inputs)
         url = self.url.fill(values)
         rest = {name: value for name, value in values.items() if name in self._rest()}
-        headers = {name: value.reveal() if isinstance(value, Secret) else value for name, value in self.headers.items()}
+        headers = self.revealed()
         if self.key_header is not None and (key := self._key()):
             headers.setdefault(self.key_header, key)
         if self.method not in WITH_BODY:
@@ -84,6 +84,10 @@ class Endpoint:
         if body is not None:
             headers.setdefault("content-type", "application/json")
         return Outgoing(url, body, headers)
+
+    def revealed(self) -> dict[str, str]:
+        """The headers that every request carries, secrets included."""
+        return {name: value.reveal() if isinstance(value, Secret) else value for name, value in self.headers.items()}
 
     def _rest(self) -> set[str]:
         return set(self.contract.parameters) - set(self.url.names)

@@ -1,7 +1,7 @@
 """Plain HTTP endpoints as tools."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
@@ -45,6 +45,7 @@ class HttpTool(WireTool):
         absent: Status codes that mean "nothing there".
         max_bytes: Longest answer.
         follow_redirects: Whether redirects on the same server are followed.
+        health_url: Asked with HEAD, at intervals, to see how the server is.
     """
 
     endpoint: Endpoint
@@ -52,6 +53,28 @@ class HttpTool(WireTool):
     absent: frozenset[int] = field(default=frozenset(), repr=False)
     max_bytes: int = field(default=MAX_BYTES, repr=False)
     follow_redirects: bool = field(default=False, repr=False)
+    health_url: str | None = field(default=None, repr=False)
+
+    @property
+    def probe(self) -> Callable[[], Awaitable[bool]] | None:
+        """How to see whether the server is well, if it was said."""
+        return None if self.health_url is None else self._is_well
+
+    async def _is_well(self) -> bool:
+        """Whether the server answers, with anything but an error of its own; that it knows no HEAD is none.
+
+        Raises:
+            httpx.TransportError: The connection failed.
+        """
+        from agentroute.adapters.http.client import shared_clients, time_limits
+
+        client = (await shared_clients()).kept
+        request = client.build_request(
+            "HEAD", str(self.health_url), headers=self.endpoint.revealed(), timeout=time_limits(self.spec.timeout_s)
+        )
+        response = await client.send(request, stream=True)
+        await response.aclose()
+        return response.status_code < 500
 
     def wire(self) -> WireContract:
         """What it takes and returns."""
@@ -143,6 +166,7 @@ def http_tool(
     max_bytes: int = MAX_BYTES,
     follow_redirects: bool = False,
     key_header: str | None = "Idempotency-Key",
+    probe: str | None = None,
     **options: Unpack[ToolOptions],
 ) -> HttpTool:
     """Make an HTTP endpoint a tool.
@@ -169,6 +193,8 @@ def http_tool(
         follow_redirects: Follow redirects on the same server. Redirects to another one are never followed.
         key_header: Header that carries the idempotency key of a tool that changes something, and for a verify tool
             the key of the effect that it asks about. None for none.
+        probe: Path on the same server that is asked with HEAD every ten seconds or so, such as ``/health``: while
+            nobody answers, or with a status from 500 up, runs avoid the tool.
         **options: See `ToolOptions`. The provider is the host, unless given.
 
     Raises:
@@ -187,4 +213,5 @@ def http_tool(
     contract = read_contract(name, takes, returns, effect or EFFECTS[method], options)
     endpoint = Endpoint(contract, method, template, dict(headers or {}), body, key_header)
     endpoint.check()
-    return HttpTool(endpoint, parse, frozenset(absent), max_bytes, follow_redirects)
+    health_url = None if probe is None else template.beside(probe)
+    return HttpTool(endpoint, parse, frozenset(absent), max_bytes, follow_redirects, health_url)

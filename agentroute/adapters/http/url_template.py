@@ -28,6 +28,7 @@ class UrlTemplate:
     def __init__(self, template: str, subject: str) -> None:
         self.names = tuple(_PLACE.findall(template))
         self._template = template
+        self._subject = subject
         scheme, _, rest = template.partition("://")
         host = re.split(r"[/?#]", rest, maxsplit=1)[0]
         if scheme not in {"http", "https"} or not host or "{" in host:
@@ -38,6 +39,17 @@ class UrlTemplate:
         if "#" in template:
             raise DefinitionError(subject, f"{template!r} has a fragment, which is never sent")
         self.host = urlsplit(template).hostname or host
+
+    def beside(self, path: str) -> str:
+        """Return another path on the same server.
+
+        Raises:
+            DefinitionError: It is none.
+        """
+        if not path.startswith("/") or path.startswith("//") or not path.isprintable() or " " in path:
+            raise DefinitionError(self._subject, f"probe must be a path like '/health', not {path!r}")
+        scheme, _, rest = self._template.partition("://")
+        return f"{scheme}://{re.split(r'[/?#]', rest, maxsplit=1)[0]}{path}"
 
     def fill(self, values: Mapping[str, Any]) -> str:
         """Put plain JSON values in, escaped.
