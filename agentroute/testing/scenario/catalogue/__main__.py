@@ -8,7 +8,7 @@ from agentroute.testing.scenario.catalogue import catalogue
 
 def main() -> None:
     """Write every file, over what is there."""
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit("usage: python -m agentroute.testing.scenario.catalogue DIR")
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
