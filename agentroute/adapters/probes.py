@@ -48,6 +48,8 @@ class Probes:
     name: str = "probe"
     clock: Clock | None = None
     random: Random = field(default_factory=Random)  # jitter
+    _due: dict[str, float] = field(default_factory=dict[str, float], init=False, repr=False, compare=False)
+    """When each subject is to be probed next: runs that begin and end in between do not make it sooner."""
 
     def __post_init__(self) -> None:
         """Refuse intervals that are none."""
@@ -63,12 +65,13 @@ class Probes:
 
     async def _probe_again_and_again(self, subject: str, probe: Probe, emit: Callable[[HealthSignal], None]) -> None:
         while True:
+            await anyio.sleep(max(0.0, self._due.get(subject, 0.0) - self._now()))
             began = self._now()
+            self._due[subject] = began + self.every_s * (0.5 + self.random.random())
             why = await self._down(probe)
             factor, fresh_s = 1.0 if why is None else DOWN, MISSED * (self.every_s + self.timeout_s)
             reason = "answered" if why is None else why
             emit(HealthSignal(subject, "outage", self.name, reason, factor, at=began, fresh_s=fresh_s))
-            await anyio.sleep(self.every_s * (0.5 + self.random.random()))
 
     async def _down(self, probe: Probe) -> str | None:
         """Why the subject is taken to be down; None if it is not. Never says more than the kind of an error."""

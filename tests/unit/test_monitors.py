@@ -403,6 +403,21 @@ def test_a_tools_own_probe_is_asked() -> None:
     assert len(set(gaps)) == len(gaps), "with jitter"
 
 
+@in_virtual_time
+async def test_many_short_runs_do_not_make_many_probes() -> None:
+    asked: list[float] = []
+
+    async def probe() -> None:
+        asked.append(anyio.current_time())
+
+    tools = [fake_tool("quick", ["start"], ["answer"], seconds=0.2)]
+    tried = bench(tools, {"answered": ["answer"]}, monitors=[Probes({"quick": probe}, every_s=10.0)])
+    for run in range(60):
+        await tried.run(f"run-{run}")
+        await anyio.sleep(1.0)
+    assert 3 <= len(asked) <= 14
+
+
 def test_a_probe_without_an_interval_is_refused() -> None:
     with pytest.raises(DefinitionError, match="every_s must be above 0"):
         Probes({}, every_s=0.0)
