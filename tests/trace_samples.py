@@ -25,6 +25,7 @@ from agentroute.run.events import (
     RouteChosen,
     RunFinished,
     RunStarted,
+    Signalled,
     Suspended,
     Unresolved,
     Verified,
@@ -131,6 +132,7 @@ DETOUR: Sequence[Event] = (
 BEFORE_THE_PERSON: Sequence[Event] = (
     *DETOUR[:-3],
     GuardClosed(0.6, ToolId("express"), "its when= condition does not hold"),
+    Signalled(0.6, "language", "intent", "request is about: travel", factors={"hotel": 0.1}),
     RouteChosen(0.6, GoalId("booked"), tools("book", "hotel"), usd(12), False, "express is closed for this run"),
     Waiting(0.6, ToolId("book"), 1.5, "every way is closed until then"),
     started(2.1, 5, "book", key="k5", reserved=10),

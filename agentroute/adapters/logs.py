@@ -108,7 +108,8 @@ def describe(event: Event, asked: GoalId | None = None) -> _Line | None:  # noqa
         case GuardClosed():
             return logging.INFO, "tool closed", _fields(event, "tool", "reason")
         case Signalled():
-            return logging.WARNING, "monitor", _fields(event, "monitor", "kind", "reason", "stops")
+            level = logging.WARNING if event.stops else logging.INFO
+            return level, "monitor", _fields(event, "monitor", "kind", "reason", "stops")
         case LateResultFenced():
             return logging.INFO, "late result not used", _fields(event, "attempt", "tool", "succeeded")
         case Verified():

@@ -339,6 +339,8 @@ class HealthBoard:
         ticket.standings[0].flying.pop(ticket.number, None)
         for standing in ticket.standings:
             standing.heard_at = now
+            if standing.warm_at is None:
+                standing.warm_at = now
 
     def _as_declared(self, tool: ToolSpec) -> Expected:
         known = self._declared.get(tool.name)
@@ -347,13 +349,19 @@ class HealthBoard:
         return known
 
     def _timed(self, ticket: Ticket, took_s: float, now: float, *, given_up: bool) -> None:
-        """Note how long a call took; for the provider, in multiples of what was expected of the tool."""
+        """Note how long a call took; for the provider, in multiples of what was expected of the tool.
+
+        The first call, and those that began before it was over, may have waited for a process to start or a connection
+        to be made: how long they took says nothing of the next ones.
+        """
         declared = ticket.expected.latency_s
         own, *shared = ticket.standings
-        own.took(ticket.number, took_s, declared, now, given_up=given_up)
+        notes = [(own, took_s, declared)]
         if declared > 0:
-            for standing in shared:
-                standing.took(ticket.number, took_s / declared, 1.0, now, given_up=given_up)
+            notes += [(standing, took_s / declared, 1.0) for standing in shared]
+        for standing, value, expected in notes:
+            if given_up or (standing.warm_at is not None and ticket.begun >= standing.warm_at):
+                standing.took(ticket.number, value, expected, now, given_up=given_up)
 
     def _is_worth_a_trial(self, standings: Sequence[Standing], now: float) -> bool:
         """Whether those of a tool's records that show it to be slow are all old enough to be doubted."""
@@ -461,15 +469,17 @@ class HealthBoard:
         return Standing(Breaker(settings.cool_down_s), Room(settings.cool_down_s), latency=latency)
 
     def _publish(self, ticket: Ticket, standing: Standing, now: float, took_s: float | None) -> None:
-        """Bump the version when a standing has moved enough to matter to a route."""
+        """Bump the version when a standing has moved enough to matter to a route, or to a deadline."""
         expected = ticket.expected
         p_fail = standing.reliability.p_fail(expected.risk, now, self._fading)
-        known, known_s = standing.published or (expected.risk, expected.latency_s)
-        usual_s = known_s
-        if took_s is not None and not _alike(took_s, known_s):  # else no quantile can have moved far
-            usual_s = self._times(ticket.tool, expected, now)[0] / expected.slower
-        if abs(p_fail - known) > REPUBLISH_AT or not _alike(usual_s, known_s):
-            standing.published = (p_fail, usual_s)
+        known, usual_s, most_s = standing.published or (expected.risk, expected.latency_s, expected.latency_s)
+        times = usual_s, most_s
+        if took_s is not None and not (_alike(took_s, usual_s) and _alike(took_s, most_s)):  # else neither moved far
+            usual, most = self._times(ticket.tool, expected, now)
+            times = usual / expected.slower, most / expected.slower
+        moved = not (_alike(times[0], usual_s) and _alike(times[1], most_s))
+        if abs(p_fail - known) > REPUBLISH_AT or moved:
+            standing.published = (p_fail, *times)
             self.version += 1
 
 

@@ -62,8 +62,9 @@ class Standing:
         trial: Number of the last call that was made to see whether it is still slow.
         signals: The latest word of each monitor.
         heard_at: When a call last said something about it; None: never.
+        warm_at: When a call first did.
         worked_at: When a call last worked.
-        published: Failure probability and slowness that the routes of today rest on.
+        published: Failure probability, and the two durations, that the routes of today rest on.
     """
 
     breaker: Breaker
@@ -80,8 +81,9 @@ class Standing:
     trial: int | None = None
     signals: dict[str, HealthSignal] = field(default_factory=dict[str, HealthSignal])
     heard_at: float | None = None
+    warm_at: float | None = None
     worked_at: float = float("-inf")
-    published: tuple[float, float] | None = None
+    published: tuple[float, float, float] | None = None
 
     def returning(self, now: float) -> float:
         """Factor on the weight of what has just come back: from `RETURNING` to 1, over as long as it had been out."""

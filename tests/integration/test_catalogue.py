@@ -34,8 +34,9 @@ ABOUT_INPUTS = {"H05", "I05", "I06"}
 WITHOUT_FAULTS = ABOUT_INPUTS | {"I03", "I10"}
 """What is wrong lies in what the agent is given, or in how its server always answers; nothing is injected."""
 
-MISSED = {"D02": list(range(12, 20))}
-"""Faults by number that are not met because the agent has gone elsewhere by then: that is what the row demands."""
+MISSED = {"D02": [11, 12, 14, 15, 16, 17, 18, 19]}
+"""Faults by number that are not met because the agent has gone elsewhere by then: that is what the row demands. One of
+them is met by a call that tries whether the tool is still slow."""
 
 NOT_MET: dict[str, str] = {}
 """Rows whose demand is not met, with what is in the way. Once one is met, its line has to go."""

@@ -51,6 +51,7 @@ def test_every_answer_to_a_failure_is_said(caplog: pytest.LogCaptureFixture) -> 
             ("WARNING", "attempt failed"),
             ("WARNING", "rerouted"),
             ("INFO", "tool closed"),
+            ("INFO", "monitor"),
             ("INFO", "waiting"),
             ("WARNING", "attempt failed"),
             ("INFO", "effect looked for"),

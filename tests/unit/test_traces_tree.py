@@ -73,6 +73,8 @@ route search_a > rate > book  0.013000 USD, proven cheapest
 ├── rate (openai/gpt-9)  ok  at 400.0 ms, 100.0 ms, 0.001000 USD, 120 + 30 tokens
 ├── search_b  ok  at 400.0 ms, 200.0 ms, 0.003000 USD  <- after the reroute
 ├── closed express: its when= condition does not hold
+├── monitor language: request is about: travel
+│     hotel x0.1
 ├── new route to booked: book > hotel
 │   0.012000 USD, best found, not proven cheapest; express is closed for this run
 ├── waited 1.50 s for book: every way is closed until then
