@@ -34,6 +34,9 @@ REPUBLISH_AT = 0.05
 REPUBLISH_SLOWNESS = 1.25
 """The same for latency, as a factor."""
 
+MOMENT_S = 0.001
+"""Seconds that never matter to a route."""
+
 OVERDUE = 5.0
 """A call under way is overdue when it has taken so many times what four of five calls take."""
 
@@ -474,10 +477,10 @@ class HealthBoard:
         p_fail = standing.reliability.p_fail(expected.risk, now, self._fading)
         known, usual_s, most_s = standing.published or (expected.risk, expected.latency_s, expected.latency_s)
         times = usual_s, most_s
-        if took_s is not None and not (_alike(took_s, usual_s) and _alike(took_s, most_s)):  # else neither moved far
+        if took_s is not None and not (_lasts(took_s, usual_s) and _lasts(took_s, most_s)):  # else neither moved far
             usual, most = self._times(ticket.tool, expected, now)
             times = usual / expected.slower, most / expected.slower
-        moved = not (_alike(times[0], usual_s) and _alike(times[1], most_s))
+        moved = not (_lasts(times[0], usual_s) and _lasts(times[1], most_s))
         if abs(p_fail - known) > REPUBLISH_AT or moved:
             standing.published = (p_fail, *times)
             self.version += 1
@@ -486,6 +489,11 @@ class HealthBoard:
 def _alike(one: float, other: float) -> bool:
     """Whether two durations or factors differ too little to matter."""
     return max(one, other) <= REPUBLISH_SLOWNESS * min(one, other)
+
+
+def _lasts(one_s: float, other_s: float) -> bool:
+    """Whether two durations differ too little to matter: no route is worth looking for over a millisecond."""
+    return abs(one_s - other_s) < MOMENT_S or _alike(one_s, other_s)
 
 
 def _refuted(signal: HealthSignal, standing: Standing) -> bool:
