@@ -431,12 +431,9 @@ class HealthBoard:
         now and then even so, instead of after a cool-down that may have grown to minutes.
         """
         others = self._alternatives.get(tool.name, ())
-        if not others or any(self._is_in(other, now) for other in others):
+        if not others or not all(self.is_open(other, now) for other in others):
             return False
         return min((self._reopens_at(spec), spec.name) for spec in (tool, *others))[1] == tool.name
-
-    def _is_in(self, tool: ToolSpec, now: float) -> bool:
-        return not self.is_open(tool, now)
 
     def _reopens_at(self, tool: ToolSpec) -> float:
         return max(standing.breaker.reopens_at() for standing in self._standings(tool))

@@ -121,9 +121,9 @@ class Risk(_Looks):
     def look(self, view: View, now: float) -> Iterable[Sighting]:
         """Ask the condition as soon as the artifact is known."""
         del now
-        value = view.artifacts.get(ArtifactId(self.of), view)
-        if value is view:
+        if ArtifactId(self.of) not in view.artifacts:
             return
+        value = view.artifacts[ArtifactId(self.of)]
         try:
             risky, why = self.when(value), f"{self.of} is a risk ({self.name})"
         except Exception as error:  # noqa: BLE001  # the user's code
@@ -200,9 +200,9 @@ class Intent(_Looks):
     def look(self, view: View, now: float) -> Iterable[Sighting]:
         """Read the text as soon as it is known."""
         del now
-        value = view.artifacts.get(ArtifactId(self.of), view)
-        if value is view:
+        if ArtifactId(self.of) not in view.artifacts:
             return
+        value = view.artifacts[ArtifactId(self.of)]
         try:
             text = self.text(value)
             rule = next((rule for rule in self.rules if rule.matches(text)), self.unknown)

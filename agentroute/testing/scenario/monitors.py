@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 
+from agentroute.adapters.probes import DOWN
 from agentroute.graph.tool import ToolSpec
 from agentroute.ports import Monitor
 from agentroute.routing.signals import HealthSignal, SignalKind
@@ -13,9 +14,6 @@ from agentroute.testing.faults import Fault
 from agentroute.testing.faults.fault import HARMLESS, MONITORS, UNDETECTABLE
 from agentroute.testing.faults.schedule import Schedule
 from agentroute.testing.scenario.around import Note
-
-DOWN = 10.0
-"""Factor of a monitor that says that a tool is down."""
 
 Emit = Callable[[HealthSignal], None]
 Now = Callable[[], float]

@@ -1,6 +1,7 @@
 """What goes wrong with a provider. Pure: what a call meets follows from when it comes and what else is under way."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 
@@ -40,15 +41,15 @@ REFUSES_IN_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trouble:
+class Trouble(ABC):
     """Something wrong from `from_s` to `until_s`, in seconds since the start of the load."""
 
     from_s: float = 0.0
     until_s: float = math.inf
 
+    @abstractmethod
     def befall(self, fate: Fate, call: Circumstances) -> Fate:
         """What a call comes to that would have met `fate`."""
-        raise NotImplementedError
 
     def is_on(self, at: float) -> bool:
         return self.from_s <= at < self.until_s
