@@ -135,10 +135,10 @@ class Standing:
             self.latency.observe(value, now)
 
     def overdue(self, allowed_s: float, now: float) -> tuple[int, int]:
-        """How many of the calls under way have taken longer than `allowed_s`, and how many have worked meanwhile."""
+        """How many of the calls under way have taken `allowed_s` or longer, and how many have worked meanwhile."""
         count = meanwhile = 0
         for begun, worked in self.flying.values():
-            if now - begun <= allowed_s:
+            if now - begun < allowed_s - INSTANT_S:
                 break
             if not count:
                 meanwhile = self.worked - worked

@@ -120,6 +120,10 @@ class Outlook:
             earliest = max(earliest, back - self.origin, now + POLL_S)
         return earliest
 
+    def patience(self, spec: ToolSpec, now: float) -> tuple[float, float | None]:
+        """Seconds that a call usually takes at most, and after which it is overdue; None where nobody knows."""
+        return self.board.patience(spec, now + self.origin, self.expected(spec))
+
     def obstacle(self, spec: ToolSpec) -> str | None:
         """Why the tool cannot be used in this run any more; None if it can."""
         state = self.state
@@ -131,12 +135,19 @@ class Outlook:
 
     # ---------------------------------------------------------------- routes
 
-    def route_to(self, goal: GoalId, now: float, *, patient: bool = True) -> Route | None:
-        """Cheapest route over tools that can be called now; failing that, if `patient`, over those worth a wait."""
+    def route_to(
+        self, goal: GoalId, now: float, *, patient: bool = True, past: AttemptId | None = None
+    ) -> Route | None:
+        """Cheapest route over tools that can be called now; failing that, if `patient`, over those worth a wait.
+
+        What is under way is already paid for, but for calls that take too long, and for the one that a way `past` it
+        is asked for.
+        """
         if self.expired(now):
             return None
+        sunk = frozenset(flight.tool for flight in self.state.relied_on if flight.attempt != past)
         for wait in (False, True) if patient else (False,):
-            problem = self._problem(goal, self._usable(now, patient=wait), now)
+            problem = self._problem(goal, self._usable(now, sunk, patient=wait), sunk, now)
             route = self._within_model_calls(problem, cheapest_route(problem))
             if route is not None:
                 return route
@@ -208,12 +219,11 @@ class Outlook:
         route = self.route_to(goal.name, now, patient=False)
         return None if route is None else Option(goal.name, goal.utility, route.tools, route.weight)
 
-    def _usable(self, now: float, *, patient: bool) -> list[ToolSpec]:
-        in_flight = {attempt.tool for attempt in self.state.in_flight.values()}
+    def _usable(self, now: float, sunk: Container[ToolId], *, patient: bool) -> list[ToolSpec]:
         return [
             spec
             for spec in self.graph.routable.values()
-            if spec.name in in_flight or (self.obstacle(spec) is None and self._available(spec, now, patient=patient))
+            if spec.name in sunk or (self.obstacle(spec) is None and self._available(spec, now, patient=patient))
         ]
 
     def _available(self, spec: ToolSpec, now: float, *, patient: bool) -> bool:
@@ -223,12 +233,11 @@ class Outlook:
         in_time = self.deadline_s is None or now + wait < self.deadline_s
         return patient and wait <= self.board.settings.patience_s and in_time
 
-    def _problem(self, goal: GoalId, specs: list[ToolSpec], now: float) -> Problem:
-        """The routing problem from here; what is under way is already paid for.
+    def _problem(self, goal: GoalId, specs: list[ToolSpec], sunk: Container[ToolId], now: float) -> Problem:
+        """The routing problem from here; what is `sunk` is already paid for.
 
         A route has to fit into the money left at its worst: that it cannot be paid for is known before it is begun.
         """
-        sunk = {attempt.tool for attempt in self.state.in_flight.values()}
         limit, deadline, seconds = self.ledger.left, self.deadline_s, None
         if deadline is not None:
             seconds = {s.name: self.board.latency(s, now + self.origin, self.expected(s, goal)) for s in specs}

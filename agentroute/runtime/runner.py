@@ -54,14 +54,15 @@ class Runner:
             self._deadline,
             services.learned,
         )
+        self._executor = Executor(services, run_id, outlook, record=self.record, late=self._note_late, now=self.now)
         self._navigator = Navigator(
             outlook,
             guards=guards,
             backoff=services.backoff,
+            made=self._executor.made,
             monitors=services.run_monitors,
             asks_people=services.escalate == "human",
         )
-        self._executor = Executor(services, run_id, outlook, record=self.record, late=self._note_late, now=self.now)
         self._boarding: list[Flight] = []
         self._scopes: dict[AttemptId, anyio.CancelScope] = {}
         self._late: list[Event] = []
