@@ -27,8 +27,9 @@ from agentroute.graph.goal import Goal
 from agentroute.graph.inputs import Names
 from agentroute.graph.tool import AtLeast, KOfN, Need, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
-from agentroute.guard.budget import Budget
-from agentroute.ids import ArtifactId, GoalId, NanoUsd, RunId, ToolId, dollars
+from agentroute.guard.budget import Budget, Quota
+from agentroute.guard.ledger import Ledger, Window
+from agentroute.ids import ArtifactId, GoalId, RunId, ToolId
 from agentroute.ports import Clock, Journal, LanguageModel, Monitor, Observer, Tool, ToolExecutor, ToolSource
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.health import Health
@@ -54,6 +55,7 @@ class Agent:
         tools: Functions decorated with `tool`, MCP tools, HTTP endpoints, model steps, other agents.
         goals: What runs can ask for; the first is the default, the others (by utility) are what a run falls back to.
         budget: Limits of each run.
+        quotas: Limits of all runs together, for as long as the agent lives or within any stretch of time.
         rates: What a second and a risk are worth, in USD.
         health: How quickly trust in a tool is lost and regained; shared by all runs.
         priors: What earlier runs have shown (`learned`), or the file that it is kept in, which need not be there yet.
@@ -82,6 +84,7 @@ class Agent:
         tools: Iterable[Tool],
         goals: Sequence[Goal],
         budget: Budget | None = None,
+        quotas: Sequence[Quota] = (),
         rates: Rates | None = None,
         health: Health | None = None,
         priors: Priors | str | os.PathLike[str] | None = None,
@@ -125,6 +128,7 @@ class Agent:
             redact=self._redact,
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
+            quotas=_ledgers(quotas),
         )
         self._monitors = (*_probes(callable_tools), *_beside(monitors))
         self._watch = self._new_watch()
@@ -211,7 +215,7 @@ class Agent:
 
     def _new_planner(self) -> Planner:
         services = self._services
-        return Planner(self.graph, services.board, services.rates, services.budget, services.learned)
+        return Planner(self.graph, services.board, services.rates, services.budget, services.learned, services.quotas)
 
     async def __aenter__(self) -> Self:
         """Let monitors watch; what tools need is opened when it is first used."""
@@ -318,21 +322,31 @@ class Agent:
             NoRouteError: From these inputs no goal could be reached even if every tool worked.
             JournalError: Facts cannot be recorded; nothing further was called.
         """
+        return await self._run(values, goal, inputs or {}, run_id, budget or self._services.budget, None)
+
+    async def _run(  # noqa: PLR0917  # called here and for `as_tool`
+        self,
+        values: Sequence[Any],
+        goal: str | None,
+        inputs: Mapping[str, Any],
+        run_id: str | None,
+        limits: Budget,
+        above: Ledger | None,
+    ) -> RunResult:
+        """Pursue a goal; `above` is the ledger of the attempt that this run is made for, if there is one."""
         services = self._services
         self._check_bound()
         self._surroundings.open()
         asked = self._names.goal(goal)
-        at_hand = self._names.inputs(values, inputs or {})
+        at_hand = self._names.inputs(values, inputs)
         self._check_reachable(asked, frozenset(at_hand))
         run = self._new_run_id(run_id)
         with self._driving(run):
             if run_id is not None:
                 await self._check_unused(run)
-            limits = budget or services.budget
-            runner = Runner(services, run, RunState(), limits, origin=services.clock.now())
-            started = RunStarted(
-                0.0, self.name, asked, at_hand, services.clock.wall(), limits.money, limits.deadline_s, limits.llm_calls
-            )
+            runner = Runner(services, run, RunState(), limits, origin=services.clock.now(), above=above)
+            wall, counts = services.clock.wall(), (limits.llm_calls, limits.tokens, limits.tool_calls)
+            started = RunStarted(0.0, self.name, asked, at_hand, wall, limits.money, limits.deadline_s, *counts)
             return await self._drive(runner, [started])
 
     async def resume(self, run_id: str, answer: str | None = None) -> RunResult:
@@ -436,12 +450,9 @@ class Agent:
         label, budget = ToolId(name or f"{self.name}.{asked}"), self._services.budget
         spec = agent_tool_spec(label, self.graph, self.graph.goals[asked], route, budget, timeout_s)
 
-        async def run(inputs: Mapping[ArtifactId, Any], limit: NanoUsd | None) -> RunResult:
-            usd = min(
-                (x for x in (budget.usd, None if limit is None else dollars(limit)) if x is not None), default=None
-            )
+        async def run(inputs: Mapping[ArtifactId, Any], above: Ledger | None) -> RunResult:
             named = {str(name): value for name, value in inputs.items()}
-            return await self.run(goal=asked, inputs=named, budget=replace(budget, usd=usd))
+            return await self._run((), asked, named, None, budget, above)
 
         return AgentTool(spec, self.types, run)
 
@@ -603,6 +614,11 @@ def _probes(tools: Iterable[Tool]) -> tuple[Probes, ...]:
     """A monitor for the tools that say how they can be probed."""
     found: dict[str, Probe] = {t.spec.name: probe for t in tools if (probe := getattr(t, "probe", None)) is not None}
     return (Probes(found),) if found else ()
+
+
+def _ledgers(quotas: Sequence[Quota]) -> tuple[Ledger, ...]:
+    """What all runs share: one ledger for each quota."""
+    return tuple(Ledger(q.limits) if q.per_s is None else Window(q.limits, q.per_s) for q in quotas)
 
 
 def _of_runs(monitors: Iterable[Monitor | RunMonitor]) -> tuple[RunMonitor, ...]:

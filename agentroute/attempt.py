@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agentroute.errors import AgentrouteError
 from agentroute.graph.cost import checked
+from agentroute.guard.ledger import Reservation
 from agentroute.guard.rate_limits import Headroom
 from agentroute.ids import AttemptId, NanoUsd, RunId, ToolId, nanos
 
@@ -23,6 +24,8 @@ class Attempt:
         original_key: For calls that verify or undo an effect: the key of the attempt that made it, or may have.
         deadline: Monotonic seconds (`agentroute.ports.Clock.now`) when the attempt is given up.
         spending_limit: Nano-dollars reserved for it, if the run has a budget.
+        reservation: What is held back for it; what it calls itself is paid from that.
+        disputed: Why what the provider says of its usage cannot be true, if it cannot.
         still_running: The attempt was given up, and its thread goes on.
         model: Name of the model that answered, once a model step has said so.
         tokens: Tokens read and written, once a model step has said so.
@@ -35,6 +38,8 @@ class Attempt:
     deadline: float
     original_key: str = ""
     spending_limit: NanoUsd | None = None
+    reservation: Reservation | None = field(default=None, repr=False)
+    disputed: str = ""
     still_running: bool = False
     model: str | None = None
     tokens: tuple[int, int] | None = None

@@ -8,9 +8,10 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from pydantic import BaseModel
 
 from agentroute.graph.artifact import ArtifactType
+from agentroute.graph.cost import Amounts
 from agentroute.graph.tool import Guard, ToolSpec
 from agentroute.guard.rate_limits import Headroom
-from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId
+from agentroute.ids import ArtifactId, AttemptId, RunId
 from agentroute.routing.signals import HealthSignal
 from agentroute.run.events import Event
 
@@ -163,6 +164,7 @@ class Completion:
         input_tokens: Tokens read, 0 if unknown.
         output_tokens: Tokens written, 0 if unknown.
         headroom: What the provider said of a rate limit, if it did.
+        disputed: Why what the provider says of its usage cannot be true; `usd` is None then.
     """
 
     text: str
@@ -170,6 +172,7 @@ class Completion:
     input_tokens: int = 0
     output_tokens: int = 0
     headroom: Headroom | None = None
+    disputed: str = ""
 
 
 class LanguageModel(Protocol):
@@ -182,8 +185,8 @@ class LanguageModel(Protocol):
         max_tokens: int,
         *,
         answer: type[BaseModel] | None = None,
-    ) -> NanoUsd:
-        """Upper bound of what `complete` may cost, in nano-dollars, without asking anybody.
+    ) -> Amounts:
+        """Upper bound of what one `complete` may use, in money and tokens, without asking anybody.
 
         Raises:
             ConfigurationError: The model has no known price.

@@ -11,7 +11,8 @@ from agentroute.graph.goal import GoalSpec
 from agentroute.graph.tool import Guard, KOfN, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
-from agentroute.ids import ArtifactId, NanoUsd, ToolId, dollars
+from agentroute.guard.ledger import Ledger
+from agentroute.ids import ArtifactId, ToolId, dollars
 from agentroute.ports import Tool, Values
 from agentroute.routing.router import Route
 from agentroute.run.result import RunResult
@@ -31,9 +32,9 @@ class AgentTool:
         self,
         spec: ToolSpec,
         types: Mapping[ArtifactId, ArtifactType],
-        run: Callable[[Values, NanoUsd | None], Awaitable[RunResult]],
+        run: Callable[[Values, Ledger | None], Awaitable[RunResult]],
     ) -> None:
-        """Bind the contract and the way to start a run from its inputs, within a limit in nano-dollars."""
+        """Bind the contract and the way to start a run from its inputs, paid from what its caller has reserved."""
         self.spec = spec
         self.types = types
         self._run = run
@@ -46,8 +47,8 @@ class AgentTool:
                 tried, it has tried.
         """
         attempt = current()
-        result = await self._run(inputs, attempt.spending_limit)
-        current().charge(usd=result.cost_usd)
+        result = await self._run(inputs, None if attempt.reservation is None else attempt.reservation.carve())
+        attempt.charge(usd=result.cost_usd)
         if result.outcome != "succeeded":
             kind = "ambiguous" if result.left_behind or result.suspended else "permanent"
             raise ToolError(f"agent run {result.run_id} {result.outcome}: {result.reason}", kind=kind)

@@ -28,6 +28,7 @@ from agentroute.run.events import (
     GuardClosed,
     Hedged,
     LateResultFenced,
+    Quarantined,
     Rerouted,
     Retried,
     RunFinished,
@@ -114,6 +115,8 @@ def describe(event: Event, asked: GoalId | None = None) -> _Line | None:  # noqa
         case Signalled():
             level = logging.WARNING if event.stops else logging.INFO
             return level, "monitor", _fields(event, "monitor", "kind", "reason", "stops")
+        case Quarantined():
+            return logging.ERROR, "tool put aside for all runs", _fields(event, "attempt", "tool", "reason")
         case LateResultFenced():
             return logging.INFO, "late result not used", _fields(event, "attempt", "tool", "succeeded")
         case Verified():

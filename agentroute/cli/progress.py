@@ -16,6 +16,7 @@ from agentroute.run.events import (
     GuardClosed,
     Hedged,
     LateResultFenced,
+    Quarantined,
     Rerouted,
     Retried,
     RouteChosen,
@@ -84,6 +85,8 @@ def describe(event: Event) -> tuple[str, str] | None:  # noqa: C901, PLR0912  # 
             return "magenta", f"escalate  {event.reason}; {event.by} chose {event.choice}" + (
                 f" ({event.note})" if event.note else ""
             )
+        case Quarantined():
+            return "bold red", f"alarm     {event.tool} is put aside for all runs: {event.reason}"
         case LateResultFenced():
             return "yellow", f"late      {event.tool} came back after it was given up; not used"
         case RunFinished():

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agentroute.errors import DefinitionError
 from agentroute.ids import NanoUsd, nanos
@@ -60,6 +61,43 @@ class Cost:
     def worst(self) -> NanoUsd:
         """Price of one attempt in the worst case, in nano-dollars."""
         return nanos(self.usd if self.usd_max is None else self.usd_max)
+
+
+class Amounts(NamedTuple):
+    """What an attempt uses, in fact or at most; whole numbers, so that sums are exact.
+
+    Attributes:
+        usd: Money, in nano-dollars.
+        tokens: Tokens that models read and write.
+        model_calls: Calls of models.
+        tool_calls: Calls of tools; a model call is one too.
+    """
+
+    usd: int = 0
+    tokens: int = 0
+    model_calls: int = 0
+    tool_calls: int = 0
+
+    def plus(self, other: "Amounts") -> "Amounts":
+        """The sum, field by field."""
+        return Amounts(
+            self.usd + other.usd,
+            self.tokens + other.tokens,
+            self.model_calls + other.model_calls,
+            self.tool_calls + other.tool_calls,
+        )
+
+    def minus(self, other: "Amounts") -> "Amounts":
+        """The difference, field by field."""
+        return Amounts(
+            self.usd - other.usd,
+            self.tokens - other.tokens,
+            self.model_calls - other.model_calls,
+            self.tool_calls - other.tool_calls,
+        )
+
+
+NOTHING = Amounts()
 
 
 @dataclass(frozen=True, slots=True)

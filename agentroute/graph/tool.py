@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from agentroute.errors import DefinitionError
 from agentroute.graph.artifact import check_name
-from agentroute.graph.cost import Cost, checked
+from agentroute.graph.cost import Amounts, Cost, checked
 from agentroute.ids import ArtifactId, ToolId
 
 Effect = Literal["read", "idempotent", "once"]
@@ -103,6 +103,8 @@ class ToolSpec:
         compensate: Name of the tool that undoes the effect.
         optional: Artifacts passed along if they are at hand, never waited for.
         calls_model: An attempt is a model call (counts against ``llm_calls``).
+        tokens: Tokens that an attempt reads and writes at most.
+        worst: What an attempt uses at most.
     """
 
     name: ToolId
@@ -116,6 +118,8 @@ class ToolSpec:
     compensate: ToolId | None = None
     optional: tuple[ArtifactId, ...] = ()
     calls_model: bool = False
+    tokens: int = 0
+    worst: Amounts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse contracts no run could honour, naming the tool."""
@@ -131,3 +135,5 @@ class ToolSpec:
             raise DefinitionError(f"tool {self.name!r}", f"produces an artifact twice: {', '.join(self.produces)}")
         if self.effect == "read" and self.compensate:
             raise DefinitionError(f"tool {self.name!r}", "a read tool changes nothing, so it has nothing to compensate")
+        worst = Amounts(self.cost.worst, self.tokens, int(self.calls_model), 1)
+        object.__setattr__(self, "worst", worst)  # worked out once: it is asked for with every decision

@@ -30,6 +30,7 @@ _DECISIONS: Final = frozenset({
     semconv.ROUTE_SPAN,
     semconv.GUARD_SPAN,
     semconv.SIGNAL_SPAN,
+    semconv.QUARANTINE_SPAN,
     semconv.WAIT_SPAN,
     semconv.VERIFIED_SPAN,
     semconv.COMPENSATED_SPAN,

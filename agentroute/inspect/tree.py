@@ -213,10 +213,18 @@ def _decision(span: Span) -> Text:
             return _append_weighed(Text(said, "cyan"), span)
         case semconv.WAIT_SPAN:
             return Text(f"waited {duration(span.duration_s)} for {tool}: {reason}", "yellow")
+        case _:
+            return _restriction(span, tool, reason)
+
+
+def _restriction(span: Span, tool: str, reason: str) -> Text:
+    match span.name:
         case semconv.SIGNAL_SPAN:
             stops = span.attributes.get(semconv.STOPS) is True
             said = f"{'stopped by ' if stops else ''}monitor {clean(span.text(semconv.MONITOR))}: {reason}"
             return _append_weighed(Text(said, "bold magenta" if stops else "yellow"), span)
+        case semconv.QUARANTINE_SPAN:
+            return Text(f"put aside {tool}, for all runs: {reason}", "bold red")
         case semconv.GUARD_SPAN:
             return Text(f"closed {tool}: {reason}", "yellow")
         case _:

@@ -66,6 +66,7 @@ class HealthBoard:
 
     A provider stands beside its tools: what one of them meets, all of them are judged by, whichever record is worse.
     `version` changes when a route computed before may no longer be the cheapest. `latest` is when a call last began.
+    `quarantined` are tools that nobody may call because of what they charged, with the reason.
     """
 
     def __init__(self, settings: Health, *, alternatives: Mapping[ToolId, Sequence[ToolSpec]] | None = None) -> None:
@@ -78,6 +79,7 @@ class HealthBoard:
         self.settings = settings
         self.version = 0
         self.latest = 0.0
+        self.quarantined: dict[ToolId, str] = {}
         self._alternatives = alternatives or {}
         self._fading = settings.fading
         self._tools: dict[ToolId, Standing] = {}
@@ -321,6 +323,18 @@ class HealthBoard:
         if any(now < standing.limit.closed_until - INSTANT_S for standing in ticket.standings):
             return False
         return all(s.breaker.opened_at is None or s.breaker.generation == generation for s, generation in pairs)
+
+    # ---------------------------------------------------------------- who is not trusted with money
+
+    def quarantine(self, tool: ToolId, reason: str) -> None:
+        """Put a tool aside that charges what it should not: no run calls it until somebody reinstates it."""
+        self.quarantined.setdefault(tool, reason)
+        self.version += 1
+
+    def reinstate(self, tool: ToolId) -> None:
+        """Let a tool be called again that was put aside."""
+        if self.quarantined.pop(tool, None) is not None:
+            self.version += 1
 
     # ---------------------------------------------------------------- what monitors say
 

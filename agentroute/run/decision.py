@@ -26,6 +26,7 @@ from agentroute.run.events import (
     GuardClosed,
     Hedged,
     Option,
+    Quarantined,
     Rerouted,
     Retried,
     RouteChosen,
@@ -117,7 +118,15 @@ class Navigator:
                     self._overtaken = f"{event.tool} answered after all" if event.attempt in self._state.hedged else ""
             case RouteChosen(tools=tools) | Rerouted(after=tools) | Hedged(after=tools):
                 self._adopt(tools, event.at)
-            case AttemptFailed() | AttemptAbandoned() | GuardClosed() | Chosen() | Verified() | Compensated():
+            case (
+                AttemptFailed()
+                | AttemptAbandoned()
+                | GuardClosed()
+                | Quarantined()
+                | Chosen()
+                | Verified()
+                | Compensated()
+            ):
                 self._version = None
             case Signalled() if event.factors:
                 self._version = None
@@ -229,7 +238,7 @@ class Navigator:
             weight_before=NanoUsd(sum(self._weights.get(tool, 0) for tool in before)),
             weight_after=route.weight,
             optimal=route.optimal,
-            budget_left=outlook.ledger.left,
+            budget_left=outlook.money_left,
             wait_s=wait_s,
             weighed=outlook.weighed(before, route.tools, now),
         )
@@ -327,7 +336,7 @@ class Navigator:
     def _moot(self, failure: AttemptFailed, now: float) -> Event:
         """A failure that came when the goal had been reached without it: the route goes on, over nothing."""
         before, free = (failure.tool,), NanoUsd(0)
-        left = self._outlook.ledger.left
+        left = self._outlook.money_left
         return Rerouted(now, failure.attempt, failure.tool, failure.kind, before, (), free, free, True, left)
 
 

@@ -54,6 +54,8 @@ class RunStarted:
     budget: NanoUsd | None = None
     deadline_s: float | None = None
     llm_calls: int | None = None
+    tokens: int | None = None
+    tool_calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Signalled:
 class AttemptStarted:
     """Intent: recorded before the call. `reserved` is the worst case held back for it, `number` counts per tool from 1.
 
+    `tokens` are held back too, of those that models may read and write.
+
     For `role` verify and compensate, `about` is the attempt in question. `uses` are the attempts that made its inputs.
     """
 
@@ -114,12 +118,16 @@ class AttemptStarted:
     role: Role = "step"
     about: AttemptId | None = None
     calls_model: bool = False
+    tokens: int = 0
     uses: tuple[AttemptId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptSucceeded:
-    """The attempt returned what its contract promises."""
+    """The attempt returned what its contract promises. `tokens`: read and written, if the model said so.
+
+    `used_tokens` is what counts of them: what was held back, if nobody said how many there were.
+    """
 
     at: float
     attempt: AttemptId
@@ -128,6 +136,7 @@ class AttemptSucceeded:
     spent: NanoUsd
     model: str | None = None
     tokens: tuple[int, int] | None = None
+    used_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +157,7 @@ class AttemptFailed:
     in_doubt: bool = False
     unsure: bool = False
     retry_after_s: float | None = None
+    used_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,17 @@ class AttemptAbandoned:
     spent: NanoUsd
     reason: str
     called: bool = True
+    used_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A tool costs more than its worst case, or says of its usage what cannot be true: no run calls it any more."""
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +309,7 @@ class Chosen:
     note: str = ""
     spent: NanoUsd = NanoUsd(0)
     model_called: bool = False
+    used_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +340,7 @@ Event: TypeAlias = (
     | AttemptSucceeded
     | AttemptFailed
     | AttemptAbandoned
+    | Quarantined
     | LateResultFenced
     | Retried
     | Rerouted

@@ -1,7 +1,7 @@
 """What is feasible from here: which tools can be used, at what weight, and which goals they still reach."""
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from agentroute.graph.cost import Rates
@@ -9,9 +9,10 @@ from agentroute.graph.goal import GoalSpec
 from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.breaker import INSTANT_S
-from agentroute.guard.budget import Ledger
+from agentroute.guard.ledger import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, dollars
 from agentroute.routing.board import HealthBoard
+from agentroute.routing.counted import Counts, within_counts
 from agentroute.routing.expected import Expected
 from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route
@@ -26,9 +27,6 @@ POLL_S = 0.1
 
 FOR_GOOD_S = 1e9
 """Seconds that a signal of the run's own monitors lasts: as long as any run."""
-
-BISECTIONS = 12
-"""Prices tried for a model call where a route would make too many."""
 
 
 def meets(at_hand: Container[ArtifactId], needs: Iterable[Need]) -> bool:
@@ -105,9 +103,15 @@ class Outlook:
             not self.state.tries.get(spec.name) or self.board.admits_retry(spec, moment)
         )
 
+    @property
+    def money_left(self) -> NanoUsd | None:
+        """Nano-dollars that are neither spent nor reserved; None without a limit."""
+        left = self.ledger.left.usd
+        return None if left is None else NanoUsd(left)
+
     def affordable(self, spec: ToolSpec) -> bool:
         """Whether the worst case of one attempt fits into what is left."""
-        return self.ledger.fits(spec.cost.worst, model_call=spec.calls_model)
+        return self.ledger.fits(spec.worst)
 
     def start_at(self, spec: ToolSpec, now: float) -> float:
         """Earliest start of the next attempt."""
@@ -131,6 +135,8 @@ class Outlook:
             return state.closed[spec.name]
         if state.tries.get(spec.name, 0) >= self.board.settings.max_attempts:
             return f"failed {state.tries[spec.name]} times"
+        if spec.name in self.board.quarantined:
+            return f"put aside: {self.board.quarantined[spec.name]}"
         return None if self.affordable(spec) else "cannot be afforded"
 
     # ---------------------------------------------------------------- routes
@@ -148,42 +154,15 @@ class Outlook:
         sunk = frozenset(flight.tool for flight in self.state.relied_on if flight.attempt != past)
         for wait in (False, True) if patient else (False,):
             problem = self._problem(goal, self._usable(now, sunk, patient=wait), sunk, now)
-            route = self._within_model_calls(problem, cheapest_route(problem))
+            route = within_counts(problem, cheapest_route(problem), self._counts(sunk))
             if route is not None:
                 return route
         return None
 
-    def _within_model_calls(self, problem: Problem, route: Route | None) -> Route | None:
-        """The route if it makes no more model calls than are left, else the best found that does.
-
-        Model calls are made dearer until the cheapest route keeps to the limit (a Lagrangian relaxation, by bisection).
-        At the dearest they cost more than everything else together: what makes too many calls then is infeasible.
-        """
-        left = self.ledger.model_calls_left
-        if route is None or left is None or self._model_calls(route) <= left:
-            return route
-        kept: Route | None = None
-        low, high = 0, sum(problem.weights.values()) + 1
-        extra = high
-        for _ in range(BISECTIONS):
-            found = cheapest_route(replace(problem, weights=self._dearer(problem.weights, extra)))
-            if found is not None and self._model_calls(found) <= left:
-                kept, high = found, extra
-            elif extra == high and kept is None:
-                return None
-            else:
-                low = extra
-            extra = (low + high) // 2
-        if kept is None:
-            return None
-        weight = NanoUsd(sum(problem.weights[tool] for tool in kept.tools))
-        return replace(kept, weight=weight, optimal=False)
-
-    def _dearer(self, weights: Mapping[ToolId, NanoUsd], extra: int) -> dict[ToolId, NanoUsd]:
-        return {tool: NanoUsd(weight + extra * self.graph.tools[tool].calls_model) for tool, weight in weights.items()}
-
-    def _model_calls(self, route: Route) -> int:
-        return sum(self.graph.tools[tool].calls_model for tool in route.tools)
+    def _counts(self, sunk: Container[ToolId]) -> Counts:
+        """What the ledger leaves of things that are counted; what is under way has been counted."""
+        specs = self.graph.routable.values()
+        return Counts(self.ledger.left, {spec.name: spec.worst for spec in specs if spec.name not in sunk})
 
     def menu(self, goal: GoalId, now: float) -> tuple[Option, ...]:
         """What is left when `goal` is out of reach: the lesser goals that are feasible now, and handing over.
@@ -238,7 +217,7 @@ class Outlook:
 
         A route has to fit into the money left at its worst: that it cannot be paid for is known before it is begun.
         """
-        limit, deadline, seconds = self.ledger.left, self.deadline_s, None
+        limit, deadline, seconds = self.ledger.left.usd, self.deadline_s, None
         if deadline is not None:
             seconds = {s.name: self.board.latency(s, now + self.origin, self.expected(s, goal)) for s in specs}
         return Problem(
@@ -249,7 +228,7 @@ class Outlook:
             latency_s=seconds,
             within_s=None if deadline is None else deadline - now,
             usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.worst for s in specs},
-            within_usd=limit,
+            within_usd=None if limit is None else NanoUsd(limit),
         )
 
     def signals_about(self, spec: ToolSpec) -> list[HealthSignal]:
@@ -270,8 +249,8 @@ class Outlook:
             in_flight=tuple(self.state.in_flight.values()),
             tools=self.graph.tools,
             usual_s=lambda spec: self.board.latency(spec, self.board.latest, self.expected(spec)),
-            spent_usd=dollars(ledger.spent + ledger.reserved),
-            limit_usd=None if ledger.limit is None else dollars(ledger.limit),
+            spent_usd=dollars(ledger.spent.usd + ledger.reserved.usd),
+            limit_usd=None if ledger.limits.usd is None else dollars(ledger.limits.usd),
             deadline_s=self.deadline_s,
         )
 

@@ -1,6 +1,6 @@
 """Plans: the route a run would take, worked out without calling anything."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, field_serializer
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
-from agentroute.guard.budget import Budget, Ledger
+from agentroute.guard.budget import Budget
+from agentroute.guard.ledger import Ledger
 from agentroute.ids import ArtifactId, GoalId, ToolId, dollars
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.expected import Expected
@@ -60,6 +61,7 @@ class Planner:
     rates: Rates
     budget: Budget
     learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
+    quotas: Sequence[Ledger] = ()
 
     def plan(self, goal: GoalId, have: frozenset[ArtifactId], without: Collection[ToolId], now: float) -> RoutePlan:
         """The cheapest route to `goal` within the budget of one run, doing without some tools.
@@ -71,7 +73,7 @@ class Planner:
             now: Monotonic seconds at which health is judged.
         """
         state = RunState(artifacts=dict.fromkeys(have), closed=dict.fromkeys(without, "down"))
-        ledger = Ledger(self.budget.money, model_calls=self.budget.llm_calls)
+        ledger = Ledger(self.budget.limits, above=self.quotas)
         deadline_s = self.budget.deadline_s
         outlook = Outlook(self.graph, state, self.board, ledger, self.rates, now, deadline_s, self.learned)
         route = outlook.route_to(goal, 0.0, patient=False)

@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from agentroute.graph.cost import Amounts
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, AttemptId, GoalId, ToolId, dollars
 from agentroute.run.events import (
@@ -19,6 +20,7 @@ from agentroute.run.events import (
     Hedged,
     LateResultFenced,
     Option,
+    Quarantined,
     Rerouted,
     Resumed,
     Retried,
@@ -108,7 +110,16 @@ class RunState:
     reroutes: int = 0
     escalations: int = 0
     model_calls: int = 0
+    tool_calls: int = 0
+    tokens: int = 0
     spent: int = 0
+
+    @property
+    def used(self) -> Amounts:
+        """What counts against the budget by now; attempts under way have what is held back for them besides."""
+        under_way = self.in_flight.values()
+        calls = self.model_calls - sum(started.calls_model for started in under_way)
+        return Amounts(self.spent, self.tokens, calls, self.tool_calls - len(under_way))
 
     @property
     def relied_on(self) -> list[AttemptStarted]:
@@ -163,7 +174,7 @@ class RunState:
                 self.finished = event
             case Resumed():
                 self._resumed(event)
-            case LateResultFenced():
+            case LateResultFenced() | Quarantined():
                 pass
             case _:
                 assert_never(event)
@@ -172,7 +183,7 @@ class RunState:
         self.agent, self.started_wall = event.agent, event.wall
         self.asked = self.goal = event.goal
         usd = None if event.budget is None else dollars(event.budget)
-        self.limits = Budget(usd, event.deadline_s, event.llm_calls)
+        self.limits = Budget(usd, event.deadline_s, event.llm_calls, event.tokens, event.tool_calls)
         self.artifacts = dict(event.inputs)
         self.inputs = frozenset(event.inputs)
 
@@ -194,10 +205,11 @@ class RunState:
         self.tries[event.tool] = event.number
         self.waiting_for = None
         self.model_calls += event.calls_model
+        self.tool_calls += 1
 
     def _succeeded(self, event: AttemptSucceeded) -> None:
         started = self.in_flight.pop(event.attempt)
-        self.spent += event.spent
+        self._spend(event)
         if started.role == "step":
             if started.key:  # only attempts that change something carry a key
                 self._made(event)
@@ -217,7 +229,7 @@ class RunState:
 
     def _failed(self, event: AttemptFailed) -> None:
         started = self.in_flight.pop(event.attempt)
-        self.spent += event.spent
+        self._spend(event)
         if started.about is not None:
             self.auxiliary_failures[started.about] = event
         else:
@@ -233,9 +245,14 @@ class RunState:
         """Says nothing about the tool, so it does not count as a try."""
         started = self.in_flight.pop(event.attempt)
         self.tries[event.tool] -= 1
-        self.spent += event.spent
+        self._spend(event)
         if not event.called:
             self.model_calls -= started.calls_model
+            self.tool_calls -= 1
+
+    def _spend(self, event: AttemptSucceeded | AttemptFailed | AttemptAbandoned | Chosen) -> None:
+        self.spent += event.spent
+        self.tokens += event.used_tokens
 
     def _answered(self, attempt: AttemptId) -> None:
         self.unanswered.pop(attempt, None)
@@ -299,7 +316,7 @@ class RunState:
         self.gave_up = event.reason
         self.route = ()
         self.unanswered.clear()
-        self.spent += event.spent
+        self._spend(event)
         self.model_calls += event.model_called
         self.escalations += event.by in ("model", "human") or event.choice == HAND_OVER
         self.goal = None if event.choice == HAND_OVER else GoalId(event.choice)

@@ -8,9 +8,10 @@ import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from agentroute.errors import AnswerLostError, ConfigurationError, ToolError
-from agentroute.guard.budget import Ledger
+from agentroute.graph.cost import Amounts
+from agentroute.guard.ledger import Ledger
 from agentroute.ids import NanoUsd, dollars, nanos
-from agentroute.ports import LanguageModel
+from agentroute.ports import Completion, LanguageModel
 from agentroute.run.events import HAND_OVER, AttemptFailed, Decider, Option
 
 MAX_TOKENS = 64
@@ -34,6 +35,7 @@ class Choice:
     note: str = ""
     spent: NanoUsd = NanoUsd(0)
     model_called: bool = False
+    tokens: int = 0
 
 
 def by_policy(menu: Sequence[Option], note: str = "") -> Choice:
@@ -68,25 +70,33 @@ async def by_model(
         worst = model.worst_case(name, messages, MAX_TOKENS, answer=schema)
     except Exception as error:  # noqa: BLE001  # a run does not end because nobody can be asked
         return by_policy(menu, f"{name} cannot be used: {type(error).__name__}: {error}")
-    reservation = ledger.reserve(worst, model_call=True)
+    reservation = ledger.reserve(worst)
     if reservation is None:
         return by_policy(menu, f"no budget left to ask {name}")
     with reservation:
-        spent, limit = worst, min(timeout_s, MODEL_TIMEOUT_S)
+        used, limit = worst, min(timeout_s, MODEL_TIMEOUT_S)
         try:
             with anyio.fail_after(limit):
                 answer = await model.complete(name, messages, answer=schema, max_tokens=MAX_TOKENS, timeout_s=limit)
-            spent = worst if answer.usd is None else nanos(answer.usd)
+            used = _used(answer, worst)
             choice, note = _chosen(answer.text, menu), f"{name} chose nothing that is on the menu"
         except Exception as error:  # noqa: BLE001  # the same
             choice, note = None, f"{name} could not be asked: {type(error).__name__}"
             refused = isinstance(error, (ToolError, ConfigurationError)) and not isinstance(error, AnswerLostError)
-            spent = NanoUsd(0) if refused else worst
+            used = Amounts(model_calls=worst.model_calls) if refused else worst
         finally:
-            reservation.settle(spent)
+            reservation.settle(used)
     if choice is not None:
-        return Choice(choice, "model", name, spent, model_called=True)
-    return replace(by_policy(menu, note), spent=spent, model_called=True)
+        return Choice(choice, "model", name, NanoUsd(used.usd), model_called=True, tokens=used.tokens)
+    spent = NanoUsd(used.usd)
+    return replace(by_policy(menu, note), spent=spent, model_called=True, tokens=used.tokens)
+
+
+def _used(answer: Completion, worst: Amounts) -> Amounts:
+    """What a call used: as the provider says, or its worst case where it says nothing, or what cannot be true."""
+    if answer.usd is None:
+        return worst
+    return worst._replace(usd=min(nanos(answer.usd), worst.usd), tokens=answer.input_tokens + answer.output_tokens)
 
 
 def _messages(menu: Sequence[Option], failures: Iterable[AttemptFailed]) -> list[dict[str, str]]:

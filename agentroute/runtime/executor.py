@@ -9,12 +9,13 @@ import anyio.lowlevel
 from pydantic import ValidationError
 
 from agentroute.attempt import Attempt, serving
-from agentroute.errors import FailureKind, ToolError
+from agentroute.errors import AnswerLostError, FailureKind, ToolError
 from agentroute.graph.artifact import ArtifactType
+from agentroute.graph.cost import NOTHING, Amounts
 from agentroute.guard.breaker import INSTANT_S
-from agentroute.guard.budget import Reservation
 from agentroute.guard.effects import idempotency_key
 from agentroute.guard.failures import LONGEST_MESSAGE, Failure, classify
+from agentroute.guard.ledger import Reservation
 from agentroute.guard.rate_limits import Headroom
 from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId, dollars
 from agentroute.ports import Observer, Tool, Values
@@ -28,6 +29,7 @@ from agentroute.run.events import (
     Compensated,
     Event,
     LateResultFenced,
+    Quarantined,
     Verified,
 )
 from agentroute.run.outlook import Outlook
@@ -98,7 +100,7 @@ class Executor:
         Nothing is awaited between the decision and the claims on money and health, so no other run comes in between.
         """
         spec, services = call.tool, self._services
-        reservation = self._ledger.reserve(spec.cost.worst, model_call=spec.calls_model)
+        reservation = self._ledger.reserve(spec.worst)
         if reservation is None:
             return None
         again = spec.name in self._state.tries
@@ -112,10 +114,11 @@ class Executor:
                 tool=spec.name,
                 number=self._state.tries.get(spec.name, 0) + 1,
                 key=self._key(call, inputs),
-                reserved=reservation.amount,
+                reserved=NanoUsd(reservation.amounts.usd),
                 role=call.role,
                 about=call.about,
                 calls_model=spec.calls_model,
+                tokens=reservation.amounts.tokens,
                 uses=self._makers(inputs),
             )
             await self._record(started)
@@ -134,7 +137,8 @@ class Executor:
         """Make the attempt and record how it ended, whatever happens."""
         started = flight.started
         attempt = Attempt(self._run_id, started.tool, started.attempt, started.key, deadline=0.0)
-        attempt.spending_limit = flight.reservation.amount if self._ledger.limit is not None else None
+        attempt.reservation = flight.reservation
+        attempt.spending_limit = None if self._outlook.money_left is None else started.reserved
         attempt.original_key = "" if started.about is None else self._state.keys.get(started.about, "")
         attempt.on_late = lambda worked: self._late(
             LateResultFenced(self._now(), started.attempt, started.tool, worked)
@@ -242,10 +246,13 @@ class Executor:
             self._check_finding(about, outputs)
         charged = None if attempt.charged is None else dollars(attempt.charged)
         self._services.board.succeed(flight.ticket, self._services.clock.now(), usd=charged, said=attempt.headroom)
-        spent, now, started = flight.settle(attempt, "expected"), self._now(), flight.started
+        used, now, started = flight.settle(attempt, "expected"), self._now(), flight.started
         tool = started.tool
         events: list[Event] = [
-            AttemptSucceeded(now, started.attempt, tool, outputs, spent, attempt.model, attempt.tokens)
+            AttemptSucceeded(
+                now, started.attempt, tool, outputs, NanoUsd(used.usd), attempt.model, attempt.tokens, used.tokens
+            ),
+            *self._alarms(flight, attempt, used),
         ]
         if about is not None:
             subject = self._subject(about)
@@ -278,6 +285,8 @@ class Executor:
         out_of_time = attempt.deadline > 0 and services.clock.now() >= attempt.deadline - INSTANT_S
         self._tell_health(flight.ticket, failure, attempt.headroom or failure.headroom, timed_out=out_of_time)
         known = failure.for_effect(spec.effect)
+        charge: Charge = "worst" if isinstance(error, AnswerLostError) else CHARGED[failure.kind]
+        used = flight.settle(attempt, charge)
         event = AttemptFailed(
             at=self._now(),
             attempt=flight.started.attempt,
@@ -285,12 +294,24 @@ class Executor:
             kind=known.kind,
             error=failure.error,
             message=services.redact(failure.message)[:LONGEST_MESSAGE],
-            spent=flight.settle(attempt, CHARGED[failure.kind]),
+            spent=NanoUsd(used.usd),
             in_doubt=flight.call.role == "step" and failure.in_doubt(spec.effect),
             unsure=flight.call.role == "step" and failure.unsure(spec.effect),
             retry_after_s=failure.retry_after_s,
+            used_tokens=used.tokens,
         )
-        return [event]
+        return [event, *self._alarms(flight, attempt, used)]
+
+    def _alarms(self, flight: "Flight", attempt: Attempt, used: Amounts) -> list[Event]:
+        """Put a tool aside, for all runs, that costs more than it may or says what cannot be true of it."""
+        spec, held = flight.call.tool, flight.reservation.amounts
+        why = attempt.disputed
+        if used.usd > held.usd:
+            why = f"it charged {dollars(used.usd):.6g} USD, where {dollars(held.usd):.6g} are the worst case"
+        if not why:
+            return []
+        self._services.board.quarantine(spec.name, why)
+        return [Quarantined(self._now(), flight.started.attempt, spec.name, why)]
 
     def _tell_health(self, ticket: Ticket, failure: Failure, said: Headroom | None, *, timed_out: bool) -> None:
         """Pass on what the failure says about the tool; a permanent one says something about the inputs."""
@@ -320,12 +341,15 @@ class Executor:
             board.forget(flight.ticket)
         if not begun:
             flight.reservation.release()
-        spent = flight.settle(attempt, "worst")
+        used = flight.settle(attempt, "worst")
+        spent, tokens = NanoUsd(used.usd), used.tokens
         spec, now, number = flight.call.tool, self._now(), flight.started.attempt
         if begun and spec.effect != "read" and flight.call.role == "step":
             why = "cut off while it ran"
-            return AttemptFailed(now, number, spec.name, "ambiguous", "Cancelled", why, spent, in_doubt=True)
-        return AttemptAbandoned(now, number, spec.name, spent, "cancelled", called=begun)
+            return AttemptFailed(
+                now, number, spec.name, "ambiguous", "Cancelled", why, spent, in_doubt=True, used_tokens=tokens
+            )
+        return AttemptAbandoned(now, number, spec.name, spent, "cancelled", called=begun, used_tokens=tokens)
 
 
 class Flight:
@@ -343,17 +367,21 @@ class Flight:
         self.reservation = reservation
         self.ticket = ticket
 
-    def settle(self, attempt: Attempt, charge: Charge) -> NanoUsd:
-        """Charge what the tool reported, else what `charge` says of its declared price."""
+    def settle(self, attempt: Attempt, charge: Charge) -> Amounts:
+        """Charge what the tool reported, else what `charge` says of what it declares."""
         if not self.reservation.open:
-            return NanoUsd(0)
-        cost = self.call.tool.cost
-        declared: dict[Charge, NanoUsd] = {"nothing": NanoUsd(0), "expected": cost.expected, "worst": cost.worst}
-        spent = declared[charge] if attempt.charged is None else attempt.charged
+            return NOTHING
+        cost, held = self.call.tool.cost, self.reservation.amounts
+        declared: dict[Charge, int] = {"nothing": 0, "expected": min(cost.expected, held.usd), "worst": held.usd}
+        usd = declared[charge] if attempt.charged is None else attempt.charged
+        tokens = held.tokens if attempt.tokens is None else sum(attempt.tokens)
+        if charge == "nothing" and attempt.tokens is None:
+            tokens = 0
         if charge == "worst":  # what was reported may not have been all
-            spent = max(spent, cost.worst)
-        self.reservation.settle(spent)
-        return spent
+            usd, tokens = max(usd, held.usd), max(tokens, held.tokens)
+        used = Amounts(usd, tokens, held.model_calls, held.tool_calls)
+        self.reservation.settle(used)
+        return used
 
 
 def _plain(kind: ArtifactType | None, value: object) -> object:

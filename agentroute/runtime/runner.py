@@ -9,7 +9,8 @@ from anyio.abc import TaskGroup
 
 from agentroute.errors import JournalError
 from agentroute.guard.breaker import INSTANT_S
-from agentroute.guard.budget import Budget, Ledger
+from agentroute.guard.budget import Budget
+from agentroute.guard.ledger import Ledger
 from agentroute.ids import AttemptId, NanoUsd, RunId
 from agentroute.run.choices import Abandon, Ask, Call, Finish, Record, Wait
 from agentroute.run.decision import Navigator
@@ -26,7 +27,16 @@ _LOGGER = logging.getLogger("agentroute.runtime")
 class Runner:
     """Drives one run from wherever its state is to its end, or until it has to wait for a person."""
 
-    def __init__(self, services: Services, run_id: RunId, state: RunState, limits: Budget, *, origin: float) -> None:
+    def __init__(
+        self,
+        services: Services,
+        run_id: RunId,
+        state: RunState,
+        limits: Budget,
+        *,
+        origin: float,
+        above: Ledger | None = None,
+    ) -> None:
         """Take up a run.
 
         Args:
@@ -35,14 +45,15 @@ class Runner:
             state: Where it stands: as of its start, or folded from its journal.
             limits: Its budget.
             origin: The injected clock's time that counts as second 0 of the run.
+            above: Ledger of the attempt that called this run, if one did.
         """
         self.run_id = run_id
         self.state = state
         self._services = services
         self._origin = origin
         self._deadline = limits.deadline_s
-        self._ledger = Ledger(limits.money, model_calls=limits.llm_calls)
-        self._ledger.spent, self._ledger.model_calls = state.spent, state.model_calls
+        self._ledger = Ledger(limits.limits, above=services.quotas if above is None else (*services.quotas, above))
+        self._ledger.spent = state.used
         guards = {name: tool.when for name, tool in services.tools.items() if tool.when is not None}
         outlook = Outlook(
             services.graph,
@@ -91,6 +102,7 @@ class Runner:
         """Every turn of this loop does the one thing that follows from all facts so far."""
         while True:
             facts = self._facts
+            self._ledger.advance(self._services.clock.now())
             match self._navigator.decide(self.now()):
                 case Call() as call:
                     await self._start(call)
@@ -241,9 +253,8 @@ class Runner:
             choice = by_policy(menu)
         else:
             choice = await self._ask_model(menu)
-        event = Chosen(
-            self.now(), tuple(menu), choice.choice, choice.by, reason, choice.note, choice.spent, choice.model_called
-        )
+        facts = (choice.choice, choice.by, reason, choice.note, choice.spent, choice.model_called, choice.tokens)
+        event = Chosen(self.now(), tuple(menu), *facts)
         await self.record(event)
         return True
 

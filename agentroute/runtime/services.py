@@ -9,6 +9,7 @@ import anyio
 from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
+from agentroute.guard.ledger import Ledger
 from agentroute.ids import GoalId, ToolId
 from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
 from agentroute.routing.board import HealthBoard
@@ -44,6 +45,7 @@ class Services:
         random: Source of jitter and run ids.
         slots: Attempts that may be under way at once, over all runs.
         run_monitors: Watch each run.
+        quotas: Limit all runs together.
         redact: Removes secrets from text before it is recorded.
         learned: What earlier runs have shown of tools, by goal.
     """
@@ -64,6 +66,7 @@ class Services:
     slots: anyio.Semaphore
     redact: Callable[[str], str]
     run_monitors: Sequence[RunMonitor] = ()
+    quotas: Sequence[Ledger] = ()
     learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
 
     def backoff(self, attempts: int) -> float:

@@ -17,9 +17,9 @@ from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.attempt import current
 from agentroute.errors import ToolError
 from agentroute.graph.artifact import ArtifactType
-from agentroute.graph.cost import Cost
+from agentroute.graph.cost import Amounts, Cost
 from agentroute.graph.tool import DEFAULT_TIMEOUT_S, AtLeast, Effect, Guard, KOfN, Need, ToolSpec
-from agentroute.ids import ArtifactId, NanoUsd, RunId, ToolId, nanos
+from agentroute.ids import ArtifactId, RunId, ToolId, nanos
 from agentroute.ports import Completion, Tool, ToolExecutor, Values
 from agentroute.run.events import Event
 from agentroute.runtime.services import DirectCalls
@@ -345,10 +345,10 @@ class FakeModel:
         max_tokens: int,
         *,
         answer: type[BaseModel] | None = None,
-    ) -> NanoUsd:
+    ) -> Amounts:
         """What was declared."""
         del model, messages, max_tokens, answer
-        return nanos(self.usd_max)
+        return Amounts(nanos(self.usd_max), model_calls=1)
 
     async def complete(
         self,

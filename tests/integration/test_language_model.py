@@ -142,7 +142,7 @@ class TestAnAnswer:
             answer = await ask(server)
         worst = model_at(server.base_url).worst_case("openai/x", HELLO, 50, answer=Greeting)
         assert answer.usd is not None
-        assert 0 < nanos(answer.usd) <= worst
+        assert 0 < nanos(answer.usd) <= worst.usd
 
     async def test_can_be_had_on_a_second_event_loop(self) -> None:
         def elsewhere() -> None:

@@ -9,7 +9,7 @@ import pytest
 from agentroute.graph.cost import Rates
 from agentroute.graph.goal import GoalSpec
 from agentroute.graph.toolgraph import ToolGraph
-from agentroute.guard.budget import Ledger
+from agentroute.guard.ledger import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.ports import Tool
 from agentroute.routing.board import HealthBoard

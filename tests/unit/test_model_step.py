@@ -13,8 +13,9 @@ from agentroute.adapters.models.prices import Price, Prices
 from agentroute.attempt import Attempt, serving
 from agentroute.errors import ConfigurationError, DefinitionError, ToolError
 from agentroute.graph.artifact import Artifact
+from agentroute.graph.cost import Amounts
 from agentroute.graph.tool import AtLeast, KOfN
-from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId, ToolId, dollars, nanos
+from agentroute.ids import ArtifactId, AttemptId, RunId, ToolId, dollars, nanos
 from agentroute.ports import Completion
 
 City = Annotated[str, Artifact("city")]
@@ -43,8 +44,9 @@ class ScriptedModel:
         max_tokens: int,
         *,
         answer: type[BaseModel] | None = None,
-    ) -> NanoUsd:
-        return NanoUsd(sum(len(message["content"].encode()) for message in messages) + 10 * max_tokens)
+    ) -> Amounts:
+        read = sum(len(message["content"].encode()) for message in messages)
+        return Amounts(read + 10 * max_tokens, read + max_tokens, model_calls=1)
 
     def estimate(self, model: str, *, input_tokens: int, output_tokens: int) -> float:
         return (input_tokens + 10 * output_tokens) / 1e9

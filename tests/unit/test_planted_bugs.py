@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from agentroute.guard.budget import Ledger
+from agentroute.graph.cost import NOTHING, Amounts
 from agentroute.guard.failures import Failure
+from agentroute.guard.ledger import UNLIMITED, Ledger, Limits
 from agentroute.ids import NanoUsd
 from agentroute.ports import Tool, Values
 from agentroute.routing.board import HealthBoard
@@ -193,16 +194,15 @@ def blind_second_tries(patch: pytest.MonkeyPatch) -> None:
 def free_of_charge(patch: pytest.MonkeyPatch) -> None:
     settle = Flight.settle
 
-    def forgiving(self: Flight, *args: Any, **options: Any) -> NanoUsd:
-        settle(self, *args, **options)
-        return NanoUsd(0)
+    def forgiving(self: Flight, *args: Any, **options: Any) -> Amounts:
+        return settle(self, *args, **options)._replace(usd=0)
 
     patch.setattr(Flight, "settle", forgiving)
 
 
 def never_settled(patch: pytest.MonkeyPatch) -> None:
-    def forgetful(self: Flight, *_: Any, **__: Any) -> NanoUsd:
-        return self.call.tool.cost.expected
+    def forgetful(self: Flight, *_: Any, **__: Any) -> Amounts:
+        return self.reservation.amounts._replace(usd=self.call.tool.cost.expected)
 
     patch.setattr(Flight, "settle", forgetful)
 
@@ -210,7 +210,7 @@ def never_settled(patch: pytest.MonkeyPatch) -> None:
 def made_up_successes(patch: pytest.MonkeyPatch) -> None:
     def optimistic(self: Executor, flight: Flight, attempt: Any, error: Exception) -> list[Event]:
         outputs = dict.fromkeys(flight.call.tool.produces, "surely fine")
-        spent = flight.settle(attempt, "expected")
+        spent = NanoUsd(flight.settle(attempt, "expected").usd)
         return [AttemptSucceeded(self._now(), flight.started.attempt, flight.call.tool.name, outputs, spent)]
 
     patch.setattr(Executor, "_failing", optimistic)
@@ -301,9 +301,10 @@ def retry_after_unheard(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HealthBoard, "fail", deaf)
 
 
-def bottomless(self: Ledger, limit: NanoUsd | None = None, *, model_calls: int | None = None) -> None:
-    self.limit, self.model_call_limit = None, model_calls
-    self.spent = self.reserved = self.model_calls = 0
+def bottomless(self: Ledger, limits: Limits = UNLIMITED, **_: Any) -> None:
+    del limits
+    self.limits, self.above, self.freed = UNLIMITED, (), {}
+    self.spent = self.reserved = NOTHING
 
 
 def second_answer_counts(patch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,10 @@ from agentroute.adapters.models.prices import Price, Prices, Tokens
 from agentroute.adapters.redaction import Redactor
 from agentroute.adapters.threads import run_in_thread
 from agentroute.errors import AnswerLostError, ConfigurationError, FailureKind, ToolError
+from agentroute.graph.cost import Amounts
 from agentroute.guard.failures import Failure, classify
 from agentroute.guard.rate_limits import Headroom, headroom_of
-from agentroute.ids import NanoUsd, dollars
+from agentroute.ids import dollars
 from agentroute.ports import Completion
 
 QUIET = {
@@ -79,16 +80,14 @@ class LiteLlm:
         max_tokens: int,
         *,
         answer: type[BaseModel] | None = None,
-    ) -> NanoUsd:
-        """Upper bound of what `complete` may cost, in nano-dollars: a prompt has no more tokens than bytes.
+    ) -> Amounts:
+        """Upper bound of what one `complete` may use: a prompt has no more tokens than bytes.
 
         Raises:
             ConfigurationError: The model has no known price.
         """
-        schema = "" if answer is None else json.dumps(response_format(answer), ensure_ascii=False)
-        texts = (schema, *(text for message in messages for text in message.values()))
-        read = ADDED_TOKENS + TOKENS_PER_MESSAGE * len(messages) + sum(map(byte_length, texts))
-        return self.prices.of(model).worst(read, max_tokens)
+        read = _most_read(messages, answer)
+        return Amounts(self.prices.of(model).worst(read, max_tokens), read + max_tokens, model_calls=1)
 
     def estimate(self, model: str, *, input_tokens: int, output_tokens: int) -> float:
         """Price of a call of that size, in USD.
@@ -148,7 +147,8 @@ class LiteLlm:
             raise AnswerLostError(f"{model}: no answer within {timeout_s:g} s", kind="transient") from None
         except Exception as error:  # noqa: BLE001  # litellm raises its own errors, the vendors', and Python's
             raise self._failure(model, error) from None
-        return _completion(response, price, headroom_of(_headers(response), time.time()))
+        most = Tokens(_most_read(messages, answer), max_tokens)
+        return _completion(response, price, most, headroom_of(_headers(response), time.time()))
 
     def _options(self, model: str, price: Price) -> dict[str, Any]:
         own_server = self._api_base or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
@@ -250,14 +250,32 @@ def _what_happened(error: Exception, causes: Sequence[BaseException]) -> tuple[F
     return failure, failure.kind == "ambiguous"
 
 
-def _completion(response: Any, price: Price, headroom: Headroom | None) -> Completion:
+def _most_read(messages: Sequence[Mapping[str, str]], answer: type[BaseModel] | None) -> int:
+    """Tokens that a prompt has at most, with the schema of its answer and what providers add."""
+    schema = "" if answer is None else json.dumps(response_format(answer), ensure_ascii=False)
+    texts = (schema, *(text for message in messages for text in message.values()))
+    return ADDED_TOKENS + TOKENS_PER_MESSAGE * len(messages) + sum(map(byte_length, texts))
+
+
+def _completion(response: Any, price: Price, most: Tokens, headroom: Headroom | None) -> Completion:
     """Read a response of litellm's, which has the shape of OpenAI's whoever answered."""
     message = response.choices[0].message if response.choices else None
     text = getattr(message, "content", None) or getattr(message, "refusal", None) or ""
     tokens = _tokens(getattr(response, "usage", None))
+    if disputed := _disputed(tokens, most):
+        return Completion(text, None, tokens.read, tokens.written, headroom, disputed)
     if not tokens.read or (text and not tokens.written):  # litellm fills in zeros where a provider says nothing
         return Completion(text, None, tokens.read, tokens.written, headroom)
     return Completion(text, dollars(price.cost(tokens)), tokens.read, tokens.written, headroom)
+
+
+def _disputed(tokens: Tokens, most: Tokens) -> str:
+    """Why a count of tokens cannot be true; empty if it can. A text has no more tokens than bytes."""
+    if tokens.read > most.read:
+        return f"it says it read {tokens.read} tokens, where the prompt has {most.read} at most"
+    if tokens.written > most.written:
+        return f"it says it wrote {tokens.written} tokens, where it was allowed {most.written}"
+    return ""
 
 
 def _headers(response: Any) -> dict[str, str]:

@@ -16,10 +16,10 @@ from agentroute.adapters.signature import read_signature
 from agentroute.attempt import current
 from agentroute.errors import AnswerLostError, ConfigurationError, DefinitionError, ToolError
 from agentroute.graph.artifact import ArtifactType, artifact_type
-from agentroute.graph.cost import Cost, checked
+from agentroute.graph.cost import Amounts, Cost, checked
 from agentroute.graph.goal import resolve_need
 from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
-from agentroute.ids import ArtifactId, NanoUsd, ToolId, dollars
+from agentroute.ids import ArtifactId, ToolId, dollars
 from agentroute.ports import Completion, Guard, LanguageModel, Tool, Values
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -49,8 +49,8 @@ class PricedModel(LanguageModel, Protocol):
         max_tokens: int,
         *,
         answer: type[BaseModel] | None = None,
-    ) -> NanoUsd:
-        """Upper bound of a call's price, in nano-dollars; it may not fall when a message grows."""
+    ) -> Amounts:
+        """Upper bound of what a call uses; it may not fall when a message grows."""
         ...
 
     def estimate(self, model: str, *, input_tokens: int, output_tokens: int) -> float:
@@ -174,7 +174,7 @@ class ModelStep:
                 timeout_s=self.spec.timeout_s,
             )
             bill = bill if completion.usd is None else completion.usd
-            attempt.headroom = completion.headroom
+            attempt.headroom, attempt.disputed = completion.headroom, completion.disputed
         except AnswerLostError:
             raise
         except ToolError:
@@ -186,7 +186,8 @@ class ModelStep:
         finally:
             attempt.charge(usd=bill)
         attempt.model = self.model
-        attempt.tokens = (completion.input_tokens, completion.output_tokens)
+        if completion.usd is not None:
+            attempt.tokens = (completion.input_tokens, completion.output_tokens)
         return {step.output.id: step.read(completion)}
 
 
@@ -275,15 +276,17 @@ def llm_step(
     guard = None if when is None else _guard(when, subject, step)
 
     def tool(model: str) -> ModelStep:
+        worst = _worst(step, model)
         spec = ToolSpec(
             name=ToolId(f"{name}@{model}"),
             requires=requires,
             produces=(produced.id,),
-            cost=_cost(step, model, usual_share, latency_s=latency_s, risk=risk),
+            cost=_cost(step, model, worst, usual_share, latency_s=latency_s, risk=risk),
             effect="read",
             timeout_s=timeout_s,
             provider=provider,
             calls_model=True,
+            tokens=worst.tokens,
         )
         return ModelStep(model, spec, step, when=guard, ensure=ensure)
 
@@ -340,13 +343,18 @@ def _answer(output: Any, subject: str) -> tuple[type[BaseModel], bool]:
     return answer, not is_object
 
 
-def _cost(step: Step, model: str, usual_share: float, *, latency_s: float, risk: float) -> Cost:
-    """Price one attempt: what a usual call costs, and what none can exceed."""
+def _worst(step: Step, model: str) -> Amounts:
+    """What no call can exceed."""
     longest = [{"role": "system", "content": ""}, {"role": "user", "content": "x" * step.max_input_bytes}]
-    worst = step.language_model.worst_case(model, longest, step.max_tokens, answer=step.answer)
+    return step.language_model.worst_case(model, longest, step.max_tokens, answer=step.answer)
+
+
+def _cost(step: Step, model: str, worst: Amounts, usual_share: float, *, latency_s: float, risk: float) -> Cost:
+    """Price one attempt: what a usual call costs, and what none can exceed."""
     expected = step.language_model.estimate(
         model,
         input_tokens=round(step.max_input_bytes * usual_share / BYTES_PER_TOKEN),
         output_tokens=round(step.max_tokens * usual_share),
     )
-    return Cost(usd=min(expected, dollars(worst)), usd_max=dollars(worst), latency_s=latency_s, risk=risk)
+    usd_max = dollars(worst.usd)
+    return Cost(usd=min(expected, usd_max), usd_max=usd_max, latency_s=latency_s, risk=risk)

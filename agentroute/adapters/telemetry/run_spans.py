@@ -23,6 +23,7 @@ from agentroute.run.events import (
     GuardClosed,
     Hedged,
     LateResultFenced,
+    Quarantined,
     Rerouted,
     Resumed,
     Retried,
@@ -122,7 +123,7 @@ class RunSpans:
     _decisions: int = 0
     _segments: int = 0
 
-    def take(self, event: Event) -> None:  # noqa: C901, PLR0912  # one flat case per kind of fact, ordered by frequency
+    def take(self, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915  # one flat case per kind of fact, ordered by frequency
         """Take note of a fact."""
         if self._waiting is not None:
             self._waiting.end(self.at(event.at))
@@ -143,8 +144,7 @@ class RunSpans:
             case RouteChosen():
                 self._route_chosen(event)
             case Hedged():
-                links = self._link(event.attempt, semconv.OVERDUE_ATTEMPT)
-                self._note(semconv.HEDGE_SPAN, event.at, describe.hedge(event, self._text), links=links)
+                self._hedged(event)
             case AttemptAbandoned():
                 self._abandoned(event)
             case GuardClosed():
@@ -161,6 +161,8 @@ class RunSpans:
                 self._compensated(event)
             case Unresolved():
                 self._unresolved(event)
+            case Quarantined():
+                self._quarantined(event)
             case LateResultFenced():
                 self._fenced(event)
             case Chosen():
@@ -277,6 +279,15 @@ class RunSpans:
     def _fenced(self, event: LateResultFenced) -> None:
         attributes: Attributes = {semconv.TOOL: event.tool, semconv.SUCCEEDED: event.succeeded}
         self._note(semconv.FENCED_SPAN, event.at, attributes, links=self._link(event.attempt, semconv.ABOUT_ATTEMPT))
+
+    def _hedged(self, event: Hedged) -> None:
+        links = self._link(event.attempt, semconv.OVERDUE_ATTEMPT)
+        self._note(semconv.HEDGE_SPAN, event.at, describe.hedge(event, self._text), links=links)
+
+    def _quarantined(self, event: Quarantined) -> None:
+        reason, links = self._text(event.reason), self._link(event.attempt, semconv.ABOUT_ATTEMPT)
+        attributes: Attributes = {semconv.TOOL: event.tool, semconv.REASON: reason}
+        self._note(semconv.QUARANTINE_SPAN, event.at, attributes, links=links, error=reason)
 
     # ---------------------------------------------------------------- answers to failures
 

@@ -8,7 +8,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from agentroute.errors import ToolError
-from agentroute.ids import NanoUsd, nanos
+from agentroute.graph.cost import Amounts
+from agentroute.ids import nanos
 from agentroute.ports import Clock, Completion
 from agentroute.testing.faults.fault import Fault
 
@@ -41,10 +42,10 @@ class ChoosingModel:
         max_tokens: int,
         *,
         answer: type[BaseModel] | None = None,
-    ) -> NanoUsd:
+    ) -> Amounts:
         """A fixed price."""
         del model, messages, max_tokens, answer
-        return nanos(ASKING_USD)
+        return Amounts(nanos(ASKING_USD), model_calls=1)
 
     async def complete(
         self,

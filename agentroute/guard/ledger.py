@@ -1,0 +1,220 @@
+"""Ledgers: what may be used, what is held back, what is gone. The worst case is reserved before a call."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Self
+
+from agentroute.graph.cost import NOTHING, Amounts
+from agentroute.ids import NanoUsd
+
+
+class Limits(NamedTuple):
+    """Upper bounds, by what they limit; None where there is none."""
+
+    usd: int | None = None
+    tokens: int | None = None
+    model_calls: int | None = None
+    tool_calls: int | None = None
+
+
+UNLIMITED = Limits()
+
+
+class Reservation:
+    """What is held back for one attempt. A context manager: what was not settled is released, on cancellation too."""
+
+    __slots__ = ("_ledger", "amounts", "open")
+
+    def __init__(self, ledger: "Ledger", amounts: Amounts) -> None:
+        self._ledger = ledger
+        self.amounts = amounts
+        self.open = True
+
+    def settle(self, used: Amounts) -> None:
+        """Turn the reservation into what the attempt really used. May exceed it only if somebody lied."""
+        if self.open:
+            self.open = False
+            self._ledger.move(self.amounts, used)
+
+    def release(self) -> None:
+        """Give everything back: the attempt was never made."""
+        self.settle(NOTHING)
+
+    def carve(self) -> "Ledger":
+        """A ledger for what the attempt itself calls, such as a run of another agent.
+
+        Its money is what is reserved here, and is settled with the attempt. Everything else is counted where the
+        reservation was made, as it is used.
+        """
+        return Carved(self._ledger, NanoUsd(self.amounts.usd))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class Ledger:
+    """What a run, or many runs together, may use. Invariant: ``spent + reserved <= limits`` whenever it grants.
+
+    A ledger may have others above it, such as those of an agent and of the run that called it: what is reserved here is
+    reserved there too, or nowhere.
+
+    No locks: every method is synchronous and runs on the event loop, so no other run comes in between.
+
+    Attributes:
+        limits: Upper bounds of this ledger alone.
+        spent: What is gone.
+        reserved: What is held back for attempts under way.
+        above: Ledgers that have to agree.
+        freed: Called when something is given back.
+    """
+
+    __slots__ = ("above", "freed", "limits", "reserved", "spent")
+
+    def __init__(self, limits: Limits = UNLIMITED, *, above: Iterable["Ledger"] = ()) -> None:
+        """Start with nothing used."""
+        self.limits = limits
+        self.spent = self.reserved = NOTHING
+        self.above = tuple(above)
+        self.freed: dict[object, Callable[[], None]] = {}
+
+    # ---------------------------------------------------------------- questions
+
+    @property
+    def left(self) -> Limits:
+        """What is neither spent nor reserved, here and above; None where nothing limits it."""
+        own = self._beyond(self.reserved)
+        if not self.above:
+            return own
+        return Limits(*map(_least, own, *(self._seen_from_here(each) for each in self.above)))
+
+    def fits(self, worst: Amounts) -> bool:
+        """Whether the worst case of an attempt can be reserved. What is overspent affords nothing, free or not."""
+        return self._has_room(worst, self.reserved) and all(each.fits(self._passed_on(worst)) for each in self.above)
+
+    def may_fit(self, worst: Amounts) -> bool:
+        """Whether it could be reserved if all that is held back by others were given back."""
+        return self._has_room(worst, NOTHING) and all(each.may_fit(self._passed_on(worst)) for each in self.above)
+
+    # ---------------------------------------------------------------- changes
+
+    def reserve(self, worst: Amounts) -> Reservation | None:
+        """Hold back the worst case of an attempt, here and above, or return None if it does not fit any more."""
+        if not self.fits(worst):
+            return None
+        self.hold(worst)
+        return Reservation(self, worst)
+
+    def hold(self, worst: Amounts) -> None:
+        """Hold something back, here and above, that is known to fit."""
+        self.reserved = self.reserved.plus(worst)
+        for each in self.above:
+            each.hold(self._passed_on(worst))
+
+    def move(self, held: Amounts, used: Amounts) -> None:
+        """Give back what was held, and take what was used."""
+        self.reserved = self.reserved.minus(held)
+        self.spent = self.spent.plus(used)
+        for each in self.above:
+            each.move(self._passed_on(held), self._passed_on(used))
+        for tell in list(self.freed.values()):
+            tell()
+
+    def advance(self, now: float) -> None:
+        """Let time pass, for those that limit what is used within a stretch of it.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        for each in self.above:
+            each.advance(now)
+
+    # ---------------------------------------------------------------- inside
+
+    def _has_room(self, worst: Amounts, held: Amounts) -> bool:
+        if self.limits is UNLIMITED:
+            return True
+        figures = zip(self.limits, self.spent, held, worst, strict=True)
+        return all(limit is None or gone + away + asked <= limit for limit, gone, away, asked in figures)
+
+    def _beyond(self, held: Amounts) -> Limits:
+        figures = zip(self.limits, self.spent, held, strict=True)
+        return Limits(*(None if limit is None else max(0, limit - gone - away) for limit, gone, away in figures))
+
+    def _passed_on(self, amounts: Amounts) -> Amounts:
+        """What the ledgers above have to agree to."""
+        return amounts
+
+    def _seen_from_here(self, other: "Ledger") -> Limits:
+        """What a ledger above leaves to this one."""
+        return other.left
+
+
+class Carved(Ledger):
+    """The ledger of a reservation: its money is paid for already, everything else is counted above as it is used."""
+
+    __slots__ = ()
+
+    def __init__(self, above: Ledger, usd: NanoUsd) -> None:
+        """Bind what was reserved, in nano-dollars, and where."""
+        super().__init__(Limits(usd=usd), above=[above])
+
+    def _passed_on(self, amounts: Amounts) -> Amounts:
+        return amounts._replace(usd=0)
+
+    def _seen_from_here(self, other: Ledger) -> Limits:
+        return other.left._replace(usd=None)
+
+
+SHARES = 60
+"""Parts of a window that are forgotten as a whole: what is gone is remembered up to a sixtieth longer than asked."""
+
+
+class Window(Ledger):
+    """A ledger for any stretch of so many seconds: what was spent before counts no more.
+
+    A rolling window and not a calendar day, so that nobody spends two days' money around midnight, and on the monotonic
+    clock, so that no jump of the wall clock gives anything back.
+    """
+
+    __slots__ = ("_now", "_past", "per_s")
+
+    def __init__(self, limits: Limits, per_s: float) -> None:
+        """Start with nothing used.
+
+        Args:
+            limits: Of what is used within any `per_s` seconds.
+            per_s: Length of the window, seconds.
+        """
+        super().__init__(limits)
+        self.per_s = per_s
+        self._now: float | None = None
+        self._past: deque[tuple[float, Amounts]] = deque()
+
+    def move(self, held: Amounts, used: Amounts) -> None:
+        """Give back what was held, and take what was used, to be forgotten when its time is up."""
+        if used != NOTHING:
+            now = math.inf if self._now is None else self._now  # what has no date is never forgotten
+            if self._past and self._past[-1][0] >= now:
+                until, gone = self._past.pop()
+                self._past.append((until, gone.plus(used)))
+            else:
+                self._past.append((now + self.per_s / SHARES, used))
+        super().move(held, used)
+
+    def advance(self, now: float) -> None:
+        """Forget what was spent before the window began."""
+        self._now = now if self._now is None else max(self._now, now)
+        while self._past and self._past[0][0] + self.per_s <= self._now:
+            self.spent = self.spent.minus(self._past.popleft()[1])
+
+    def next_free(self) -> float | None:
+        """When something will be available again by the passing of time alone (monotonic seconds)."""
+        return self._past[0][0] + self.per_s if self._past else None
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
