@@ -17,7 +17,7 @@ from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.adapters.priors import Priors
-from agentroute.adapters.probes import Probe, Probes
+from agentroute.adapters.probes import probes_of
 from agentroute.adapters.signature import Function
 from agentroute.adapters.surroundings import Surroundings
 from agentroute.errors import ConfigurationError, DefinitionError, InputError, NoRouteError, UnknownRunError
@@ -126,7 +126,7 @@ class Agent:
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
         )
-        self._monitors = (*_probes(callable_tools), *_beside(monitors))
+        self._monitors = (*probes_of(callable_tools), *_beside(monitors))
         self._watch = self._new_watch()
         self._watchers: list[AbstractAsyncContextManager[None]] = []
         self._sources = _sources(callable_tools)
@@ -597,12 +597,6 @@ def _sources(tools: Iterable[Tool]) -> list[ToolSource]:
     """What the tools have open, each once."""
     found = {id(source): source for tool in tools if (source := getattr(tool, "source", None)) is not None}
     return list(found.values())
-
-
-def _probes(tools: Iterable[Tool]) -> tuple[Probes, ...]:
-    """A monitor for the tools that say how they can be probed."""
-    found: dict[str, Probe] = {t.spec.name: probe for t in tools if (probe := getattr(t, "probe", None)) is not None}
-    return (Probes(found),) if found else ()
 
 
 def _of_runs(monitors: Iterable[Monitor | RunMonitor]) -> tuple[RunMonitor, ...]:

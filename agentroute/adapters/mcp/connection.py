@@ -18,10 +18,11 @@ from pydantic import ValidationError
 
 from agentroute.adapters.mcp.answers import LONGEST_MESSAGE, Answer, read_answer
 from agentroute.adapters.mcp.config import HttpEndpoint, Launch
-from agentroute.adapters.mcp.errors import HttpAnswer, explain, http_mark
+from agentroute.adapters.mcp.errors import HttpAnswer, answered, explain, http_mark
 from agentroute.adapters.mcp.listing import ListedTool, read_listing
 from agentroute.adapters.mcp.settings import Settings
 from agentroute.adapters.mcp.transport import Mode, log_path, open_client
+from agentroute.adapters.probes import UNKNOWN
 from agentroute.errors import FailureKind, ToolError
 from agentroute.graph.tool import Effect
 from agentroute.guard.failures import classify
@@ -121,6 +122,39 @@ class McpConnection:
             ToolError: It cannot be reached; nothing has happened.
         """
         return (await self._ready(patience_s)).tools
+
+    async def ping(self) -> object:
+        """Ask the server for a sign of life, if it is up. Starts nothing: when to start is not for a ping to say.
+
+        Any answer is one, that it knows no such request included. Older protocols have ``ping`` for this; the one of
+        July 2026 has nothing in its place, so its servers are asked for the first page of their tools.
+
+        Returns:
+            `UNKNOWN` of a server that is not in use, or is being started.
+
+        Raises:
+            ConnectionError: It is down.
+            Exception: It cannot be asked any more.
+        """
+        match self._state:
+            case Ready() as ready if not ready.lost.is_set():
+                await self._ask(ready)
+            case Ready() | Down():
+                raise ConnectionError(f"MCP server {self.name!r} is down")
+            case _:
+                return UNKNOWN
+        return True
+
+    async def _ask(self, ready: Ready) -> None:
+        session = ready.client.session
+        try:
+            await (session.list_tools() if session.discover_result is not None else session.send_ping())
+        except ValidationError:
+            return  # an answer, if not one that can be read
+        except MCPError as error:
+            self._note(error, ready)
+            if not answered(error) or (ready.lost.is_set() and not http_mark(error)):
+                raise ConnectionError(f"MCP server {self.name!r}: {_first_line(error)}") from error
 
     async def _ready(self, patience_s: float) -> Ready:
         with anyio.move_on_after(patience_s):

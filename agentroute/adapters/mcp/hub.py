@@ -19,6 +19,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from agentroute.adapters.mcp.config import Launch
 from agentroute.adapters.mcp.settings import Settings
+from agentroute.adapters.probes import UNKNOWN
 from agentroute.errors import ToolError
 from agentroute.graph.tool import Effect
 
@@ -55,6 +56,10 @@ class McpHub:
             ToolError: With what is known about the failure.
         """
         return await self._hand_over(_Connections.call, launch, tool, arguments, effect, patience_s)
+
+    async def ping(self, launch: Launch) -> object:
+        """Ask a server for a sign of life, from any event loop; see `McpConnection.ping`. Opens nothing."""
+        return UNKNOWN if self._thread is None else await self._hand_over(_Connections.ping, launch)
 
     async def listing(self, launch: Launch, patience_s: float) -> "dict[str, ListedTool]":
         """Return the tools of a server by name.
@@ -137,6 +142,10 @@ class _Connections:
         self, launch: Launch, tool: str, arguments: Mapping[str, Any], effect: Effect, patience_s: float
     ) -> "tuple[Answer, ListedTool]":
         return await self._connection(launch).call(tool, arguments, effect, patience_s)
+
+    async def ping(self, launch: Launch) -> object:
+        connection = self._open.get(launch.name)
+        return UNKNOWN if connection is None else await connection.ping()
 
     async def listing(self, launch: Launch, patience_s: float) -> "dict[str, ListedTool]":
         return await self._connection(launch).listing(patience_s)
