@@ -87,7 +87,7 @@ class McpConnection:
     # What calls do ------------------------------------------------------------------------------------------
 
     async def call(
-        self, tool: str, arguments: Mapping[str, Any], effect: Effect, patience_s: float
+        self, tool: str, arguments: Mapping[str, Any], effect: Effect, patience_s: float, ahead_s: float
     ) -> tuple[Answer, ListedTool]:
         """Call a tool once.
 
@@ -96,6 +96,8 @@ class McpConnection:
             arguments: JSON data.
             effect: What a second call would do; decides what some errors mean.
             patience_s: Seconds to wait for a server that is being started.
+            ahead_s: Seconds that the caller's clock is ahead of the system's. It belongs to another event loop, so it
+                cannot be asked from here.
 
         Raises:
             ToolError: With what is known about the failure. Whatever went wrong before the request was sent is
@@ -111,7 +113,7 @@ class McpConnection:
             return read_answer(await ready.client.call_tool(tool, dict(arguments))), listed
         except MCPError as error:
             self._note(error, ready)
-            raise explain(error, what, effect, time.time()) from error
+            raise explain(error, what, effect, time.time() + ahead_s) from error
         except (RuntimeError, ValidationError) as error:  # how the package reports an answer that breaks its schema
             raise ToolError(f"{what} broke its contract: {_first_line(error)}", kind="contract") from error
 
@@ -319,7 +321,8 @@ def _outlook(error: Exception) -> tuple[FailureKind, float | None]:
     """Say whether a server that did not start may do so later, and when it asked for that.
 
     A command that is not there will not be, and a request that was refused will be again. Anything else is
-    transient, also what is ambiguous of a call: a start that failed has done nothing.
+    transient, also what is ambiguous of a call: a start that failed has done nothing. A start serves no attempt, and
+    is waited for in real time: it goes by the system's clock.
     """
     if isinstance(error, MCPError) and isinstance(status := http_mark(error).get("status"), int):
         failure = classify(HttpAnswer(status, http_mark(error).get("retry_after")), wall=time.time())
