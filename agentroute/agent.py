@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -408,6 +409,18 @@ class Agent:
         seen all of this already.
         """
         return self._priors.merged(await self._experience.known(self._services.journal, self.graph))
+
+    async def keep_learned(self, path: str | os.PathLike[str]) -> None:
+        """Add to a file of priors what runs have shown and this agent has not added before; see `learned`.
+
+        Several processes may add to one file at the same time, and none loses what another has added.
+
+        Raises:
+            DefinitionError: What is in the file is refused.
+            ConfigurationError: It cannot be locked or written. Nothing is lost: it is added the next time.
+        """
+        services = self._services
+        await self._experience.keep(services.journal, self.graph, partial(Priors.add, path))
 
     def run_sync(self, *values: Any, **options: Any) -> RunResult:
         """`run`, for scripts without an event loop of their own."""
