@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,7 @@ from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.adapters.priors import Priors
-from agentroute.adapters.probes import Probe, Probes
+from agentroute.adapters.probes import probes_of
 from agentroute.adapters.signature import Function
 from agentroute.adapters.surroundings import Surroundings
 from agentroute.errors import ConfigurationError, DefinitionError, InputError, NoRouteError, UnknownRunError
@@ -126,7 +127,7 @@ class Agent:
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
         )
-        self._monitors = (*_probes(callable_tools), *_beside(monitors))
+        self._monitors = (*probes_of(callable_tools), *_beside(monitors))
         self._watch = self._new_watch()
         self._watchers: list[AbstractAsyncContextManager[None]] = []
         self._sources = _sources(callable_tools)
@@ -409,6 +410,18 @@ class Agent:
         """
         return self._priors.merged(await self._experience.known(self._services.journal, self.graph))
 
+    async def keep_learned(self, path: str | os.PathLike[str]) -> None:
+        """Add to a file of priors what runs have shown and this agent has not added before; see `learned`.
+
+        Several processes may add to one file at the same time, and none loses what another has added.
+
+        Raises:
+            DefinitionError: What is in the file is refused.
+            ConfigurationError: It cannot be locked or written. Nothing is lost: it is added the next time.
+        """
+        services = self._services
+        await self._experience.keep(services.journal, self.graph, partial(Priors.add, path))
+
     def run_sync(self, *values: Any, **options: Any) -> RunResult:
         """`run`, for scripts without an event loop of their own."""
 
@@ -597,12 +610,6 @@ def _sources(tools: Iterable[Tool]) -> list[ToolSource]:
     """What the tools have open, each once."""
     found = {id(source): source for tool in tools if (source := getattr(tool, "source", None)) is not None}
     return list(found.values())
-
-
-def _probes(tools: Iterable[Tool]) -> tuple[Probes, ...]:
-    """A monitor for the tools that say how they can be probed."""
-    found: dict[str, Probe] = {t.spec.name: probe for t in tools if (probe := getattr(t, "probe", None)) is not None}
-    return (Probes(found),) if found else ()
 
 
 def _of_runs(monitors: Iterable[Monitor | RunMonitor]) -> tuple[RunMonitor, ...]:

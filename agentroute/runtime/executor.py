@@ -136,6 +136,7 @@ class Executor:
         attempt = Attempt(self._run_id, started.tool, started.attempt, started.key, deadline=0.0)
         attempt.spending_limit = flight.reservation.amount if self._ledger.limit is not None else None
         attempt.original_key = "" if started.about is None else self._state.keys.get(started.about, "")
+        attempt.wall = self._services.clock.wall
         attempt.on_late = lambda worked: self._late(
             LateResultFenced(self._now(), started.attempt, started.tool, worked)
         )
