@@ -1,21 +1,22 @@
 """An exchange inside one process, for agents that share providers; and for tests of what they make of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 
-@dataclass
 class LocalExchange:
     """Joins agents of one process, on one event loop: what one of them learns, the others avoid.
 
     Each agent is given a part of its own: ``Agent(exchange=exchange.part("orders"))``.
     """
 
-    _takes: dict[int, Callable[[str], None]] = field(default_factory=dict[int, Callable[[str], None]])
-    _count: int = 0
+    def __init__(self) -> None:
+        """Nobody listens yet."""
+        self._takes: dict[int, Callable[[str], None]] = {}
+        self._count = 0
 
     def part(self, name: str) -> "LocalPart":
         """One agent's part, by a name for people."""

@@ -670,7 +670,7 @@ BROKEN, TOLD = Step(0.0, 1, "break"), Step(0.0, 1, "tell")
             {"story": [BROKEN, Step(6.0, 2, "tell")], "tool": 0},
         ),
     ],
-    ids=lambda given: given if isinstance(given, str) else "",
+    ids=lambda given: getattr(given, "__name__", given if isinstance(given, str) else ""),
 )
 def test_a_planted_bug_is_caught(
     bug: str, law: Any, example: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
