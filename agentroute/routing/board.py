@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agentroute.graph.cost import Rates
@@ -16,6 +16,7 @@ from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
+from agentroute.routing.reports import Subject
 from agentroute.routing.signals import HealthSignal, foremost
 from agentroute.routing.standing import Standing
 
@@ -119,8 +120,10 @@ class HealthBoard:
         price += SLOW_SECOND * max(0.0, usual - tool.cost.latency_s) + FAILED_CALL * p_fail
         for standing in standings:
             price *= standing.limit.factor(now) * standing.returning(now)
-        signal = self._signal(standings, now, also)
-        return NanoUsd(round(price / (1 - p_fail) * (1.0 if signal is None else signal.factor_at(now))))
+        factor = _factor(self._signal(standings, now, also), now)
+        if factor > 1:
+            price += FAILED_CALL * (1 - 1 / factor)
+        return NanoUsd(round(price / (1 - p_fail) * factor))
 
     def factors(
         self,
@@ -146,7 +149,7 @@ class HealthBoard:
             p_fail=p_fail,
             limit=math.prod(standing.limit.factor(now) for standing in standings),
             returning=math.prod(standing.returning(now) for standing in standings),
-            signal=1.0 if signal is None else signal.factor_at(now),
+            signal=_factor(signal, now),
             monitor="" if signal is None else str(signal),
             age_s=now - max(heard) if heard else None,
             breaker=max((standing.breaker.state(now) for standing in standings), key=SEVERITY.__getitem__),
@@ -246,7 +249,7 @@ class HealthBoard:
         if said is not None:
             self.hear(ticket, said, now)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
-            standing.worked_at = now
+            standing.worked_from = max(standing.worked_from, ticket.begun)
             breaker = standing.breaker
             if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
                 self.version += standing.acquit(generation, ticket.begun, now)
@@ -294,6 +297,7 @@ class HealthBoard:
             breaker = standing.breaker
             if generation != breaker.generation:
                 continue
+            standing.failed_at = now
             if not standing.reliability.suspicion:
                 standing.refused_from = ticket.begun
             suspicion = standing.reliability.fail(known.risk, now, self._fading, shift=known.more_risk)
@@ -339,6 +343,29 @@ class HealthBoard:
         self._signalled = True
         if before is None or before.factor != signal.factor:
             self.version += 1
+
+    def overhear(self, subject: Subject, signal: HealthSignal | None) -> None:
+        """Take note of what other processes say of a tool or provider, in place of what they said before.
+
+        It is a signal like those of monitors, and outranked by calls of one's own in the same way.
+        """
+        standing = self.standing_of(subject)
+        if standing is None:
+            return
+        before, standing.overheard = standing.overheard, signal
+        self._signalled = True
+        if (1.0 if before is None else before.factor) != (1.0 if signal is None else signal.factor):
+            self.version += 1
+
+    def standing_of(self, subject: Subject) -> Standing | None:
+        """The record of a tool or provider; None if there is none of that name."""
+        scope, name = subject
+        return self._providers.get(name) if scope == "provider" else self._tools.get(ToolId(name))
+
+    def standings(self) -> Iterator[tuple[Subject, Standing]]:
+        """The record of every provider and tool."""
+        yield from ((Subject("provider", name), standing) for name, standing in self._providers.items())
+        yield from ((Subject("tool", name), standing) for name, standing in self._tools.items())
 
     def know(self, tools: Sequence[ToolSpec]) -> None:
         """Open a record for each tool, so that monitors can speak of it before it is called."""
@@ -428,11 +455,16 @@ class HealthBoard:
         return min(worst, LIKELIEST_FAILURE)
 
     def _signal(self, standings: Sequence[Standing], now: float, also: Sequence[HealthSignal]) -> HealthSignal | None:
-        """The monitor's word that counts for a tool, of all about it and its provider."""
+        """The word that counts, of all about a tool and its provider: a monitor's, or if worse, what others say."""
         if not also and not self._signalled:
             return None
         said = [s for standing in standings for s in standing.signals.values() if not _refuted(s, standing)]
-        return foremost((*said, *also), now)
+        found = foremost((*said, *also), now)
+        for standing in standings:
+            heard = standing.overheard
+            if heard is not None and not _refuted(heard, standing) and _factor(heard, now) > _factor(found, now):
+                found = heard
+        return found
 
     def _is_last_way(self, tool: ToolSpec, now: float) -> bool:
         """Whether every alternative of a tool is out too, and this is the one that would be back first.
@@ -503,6 +535,11 @@ def _lasts(one_s: float, other_s: float) -> bool:
     return abs(one_s - other_s) < MOMENT_S or _alike(one_s, other_s)
 
 
+def _factor(signal: HealthSignal | None, now: float) -> float:
+    """What a signal makes of a weight; 1 if there is none."""
+    return 1.0 if signal is None else signal.factor_at(now)
+
+
 def _refuted(signal: HealthSignal, standing: Standing) -> bool:
-    """Whether a call has worked since a monitor saw an outage."""
-    return signal.kind == "outage" and signal.factor > 1 and standing.worked_at >= signal.at
+    """Whether a call has worked that began after a monitor, or another process, saw an outage."""
+    return signal.kind == "outage" and signal.factor > 1 and standing.worked_from >= signal.at

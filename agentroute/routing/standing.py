@@ -63,7 +63,9 @@ class Standing:
         signals: The latest word of each monitor.
         heard_at: When a call last said something about it; None: never.
         warm_at: When a call first did.
-        worked_at: When a call last worked.
+        worked_from: When the latest of the calls that worked began.
+        failed_at: When a call last failed.
+        overheard: What other processes say.
         published: Failure probability, and the two durations, that the routes of today rest on.
     """
 
@@ -82,7 +84,9 @@ class Standing:
     signals: dict[str, HealthSignal] = field(default_factory=dict[str, HealthSignal])
     heard_at: float | None = None
     warm_at: float | None = None
-    worked_at: float = float("-inf")
+    worked_from: float = float("-inf")
+    failed_at: float = float("-inf")
+    overheard: HealthSignal | None = None
     published: tuple[float, float, float] | None = None
 
     def returning(self, now: float) -> float:
