@@ -77,6 +77,7 @@ class Navigator:
         self._schedule = Schedule()
         self._unwanted: tuple[AttemptId, ...] = ()
         self._weights: dict[ToolId, NanoUsd] = {}  # of the route's tools, when it was made
+        self._weighed: Mapping[ToolId, NanoUsd] = {}  # what the latest route was computed with
         self._seen: int | None = None  # version of the health board that the latest route was computed with
         self._version: int | None = None  # of the health board, when the route was made; None: make a new one
 
@@ -167,7 +168,10 @@ class Navigator:
                 if artifact not in self._state.artifacts:
                     self._schedule.waiting.setdefault(artifact, []).append(tool)
         self._version = self._seen  # by the time a route is adopted, health may have moved on
-        self._weights = {tool: self._outlook.weight(self._graph.tools[tool], now) for tool in tools}
+        self._weights = {  # to the route, what is under way weighed nothing any more
+            tool: self._outlook.weight(self._graph.tools[tool], now) if tool in under_way else self._weighed[tool]
+            for tool in tools
+        }
 
     def _arrived(self, artifacts: Iterable[ArtifactId]) -> None:
         """Move tools that waited for these artifacts, and now have all they need, to the ready ones."""
@@ -186,6 +190,7 @@ class Navigator:
         route = self._outlook.route_to(goal, now)
         if route is None:
             return Wait() if state.in_flight else self._ask(goal, now)
+        self._weighed = route.weights
         if state.unanswered:
             return Record(self._answer(next(iter(state.unanswered.values())), route, now))
         remaining = {tool for tool in state.route if tool not in state.done}
