@@ -12,8 +12,10 @@ from agentroute.graph.cost import Cost, Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import LONGEST_COOL_DOWN_S, MOST_PROBES
 from agentroute.guard.rate_limits import Headroom
+from agentroute.guard.retry_budget import REFILL_S, RetryBudget
 from agentroute.ids import ToolId
 from agentroute.routing.board import HealthBoard, Ticket
+from agentroute.routing.headroom import RateLimit
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
 from agentroute.routing.signals import PRIORITIES, HealthSignal, foremost
@@ -306,6 +308,47 @@ def test_what_is_left_of_a_limit_weighs_more_the_less_it_is_and_then_shuts() -> 
     assert board.back_at(tool, 1.0) == 60.0
     assert board.admits(tool, 60.0)
     assert board.weight(tool, RATES, 60.0) == pytest.approx(weights[0], rel=0.02)
+
+
+pauses = st.sampled_from([0.0, 0.5, 5.0]) | st.floats(0.0, 100.0)
+words = st.builds(
+    Headroom,
+    left=st.floats(0.0, 20.0),
+    limit=st.floats(0.0, 20.0),
+    resets_in_s=st.floats(0.0, 100.0),
+    refill_per_s=st.sampled_from([0.0, 1.0]),
+)
+
+
+@given(st.lists(st.tuples(pauses, words | st.floats(-10.0, 100.0) | st.none()), max_size=20), pauses)
+def test_a_limit_that_does_not_count_any_more_neither_weighs_nor_shuts(
+    life: list[tuple[float, Headroom | float | None]], pause_s: float
+) -> None:
+    limit, now = RateLimit(), 0.0
+    for passed_s, said in life:
+        now += passed_s
+        if isinstance(said, Headroom):
+            limit.heard(said, now)
+        elif said is None:
+            limit.begin(now)
+        else:
+            limit.wait(now + said)
+    now += pause_s
+    if now >= limit.counts_until:
+        assert limit.factor(now) == 1.0
+        assert limit.opens_at(now) <= now
+        assert not limit.begin(now)
+
+
+@given(st.lists(st.tuples(pauses, st.booleans()), max_size=40))
+def test_a_retry_budget_is_the_token_bucket_it_says_it_is(calls: list[tuple[float, bool]]) -> None:
+    budget, tokens, now = RetryBudget(reserve=3, share=0.2), 3.0, 0.0
+    for passed_s, again in calls:
+        now += passed_s
+        tokens = min(3.0, tokens + passed_s * 3 / REFILL_S)
+        assert budget.allows(now) == (tokens >= 1) or abs(tokens - 1) < 1e-6
+        tokens = max(0.0, min(3.0, tokens + 0.2 - again))
+        budget.spend(now, again=again)
 
 
 # -------------------------------------------------------------------- monitors
