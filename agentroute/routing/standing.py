@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from agentroute.guard.breaker import INSTANT_S, LONGEST_COOL_DOWN_S, Breaker
+from agentroute.guard.retry_budget import RetryBudget
 from agentroute.guard.room import Room
 from agentroute.routing.headroom import RateLimit
 from agentroute.routing.latency import Latency
@@ -39,6 +40,8 @@ class Price:
 
     def expected(self, declared: float) -> float:
         """What a call is expected to cost, in USD."""
+        if not self.calls:
+            return declared
         return (PRICED_CALLS * declared + self.usd) / (PRICED_CALLS + self.calls)
 
 
@@ -48,6 +51,8 @@ class Standing:
 
     Attributes:
         breaker: Whether it is in the graph at all.
+        room: Calls at once that it was seen to serve.
+        retries: How many of its calls may be retries; of those of a tool that has a provider, the provider's counts.
         reliability: How often calls fail.
         latency: How long calls take: in seconds for a tool, in multiples of what was declared for a provider.
         limit: How much may still be asked.
@@ -57,7 +62,6 @@ class Standing:
         worked: Calls that have worked.
         slow_since: When the first of the latest calls ended, all of which were slow; None: the last one was not.
         begun_at: When a call last began.
-        room: Calls at once that it was seen to serve.
         refused_from: When the first failed call of the burst began.
         trial: Number of the last call that was made to see whether it is still slow.
         signals: The latest word of each monitor.
@@ -71,6 +75,7 @@ class Standing:
 
     breaker: Breaker
     room: Room
+    retries: RetryBudget
     reliability: Reliability = field(default_factory=Reliability)
     latency: Latency = field(default_factory=Latency)
     limit: RateLimit = field(default_factory=RateLimit)
@@ -106,12 +111,6 @@ class Standing:
             return False
         pause_s = min(max(least_s, CURIOSITY * (self.heard_at - self.slow_since)), max(least_s, LONGEST_COOL_DOWN_S))
         return now - max(self.heard_at, self.begun_at) >= pause_s - INSTANT_S
-
-    def begin(self, number: int, least_s: float, now: float) -> None:
-        """Note that a call begins, which may be a trial."""
-        if self.is_worth_a_trial(least_s, now):
-            self.trial = number
-        self.begun_at = now
 
     def acquit(self, generation: int, begun: float, now: float) -> bool:
         """Note that a call from before the breaker opened has worked; True if that shows that the tool is not dead.

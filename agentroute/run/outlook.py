@@ -177,7 +177,7 @@ class Outlook:
         if kept is None:
             return None
         weight = NanoUsd(sum(problem.weights[tool] for tool in kept.tools))
-        return replace(kept, weight=weight, optimal=False)
+        return replace(kept, weight=weight, weights=problem.weights, optimal=False)
 
     def _dearer(self, weights: Mapping[ToolId, NanoUsd], extra: int) -> dict[ToolId, NanoUsd]:
         return {tool: NanoUsd(weight + extra * self.graph.tools[tool].calls_model) for tool, weight in weights.items()}
