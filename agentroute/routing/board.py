@@ -16,6 +16,7 @@ from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
+from agentroute.routing.line import Line
 from agentroute.routing.signals import HealthSignal, foremost
 from agentroute.routing.standing import Standing
 
@@ -66,6 +67,7 @@ class HealthBoard:
 
     A provider stands beside its tools: what one of them meets, all of them are judged by, whichever record is worse.
     `version` changes when a route computed before may no longer be the cheapest. `latest` is when a call last began.
+    `line` is who waits for a tool.
     """
 
     def __init__(self, settings: Health, *, alternatives: Mapping[ToolId, Sequence[ToolSpec]] | None = None) -> None:
@@ -78,6 +80,7 @@ class HealthBoard:
         self.settings = settings
         self.version = 0
         self.latest = 0.0
+        self.line = Line()
         self._alternatives = alternatives or {}
         self._fading = settings.fading
         self._tools: dict[ToolId, Standing] = {}
@@ -179,12 +182,16 @@ class HealthBoard:
         return max(now, reopens, *(standing.limit.opens_at(now) for standing in standings))
 
     def admits_retry(self, tool: ToolSpec, now: float) -> bool:
-        """Whether the provider's retry budget allows for one more."""
-        return self._retry_budget(tool).allows(now)
+        """Whether the provider's retry budget allows for one more.
+
+        The budget keeps runs from piling up on a tool of which nobody knows how much it can take. Of one that was
+        crowded that is known: within its room, a retry is a call like any other.
+        """
+        return self._standings(tool)[0].room.is_known(now) or self._retry_budget(tool).allows(now)
 
     def retry_at(self, tool: ToolSpec, now: float) -> float:
         """When the provider's retry budget allows for one more."""
-        return self._retry_budget(tool).allows_at(now)
+        return now if self.admits_retry(tool, now) else self._retry_budget(tool).allows_at(now)
 
     def is_open(self, tool: ToolSpec, now: float) -> bool:
         """Whether a breaker keeps the tool out."""
@@ -202,7 +209,7 @@ class HealthBoard:
         standings, number = self._standings(tool), next(self._numbers)
         if self.is_on_probation(tool):
             self.version += 1  # the one probe is taken: for everybody else the tool is out again
-        self._retry_budget(tool).spend(now, again=again)
+        self._retry_budget(tool).spend(now, again=again and not standings[0].room.is_known(now))
         standings[0].flying[number] = now, standings[0].worked
         for standing in standings:
             self.version += standing.limit.begin(now)
@@ -239,12 +246,15 @@ class HealthBoard:
             standing.worked_at = now
             breaker = standing.breaker
             if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
-                self.version += standing.acquit(generation, ticket.begun, now)
+                if standing.acquit(generation, ticket.begun, now):
+                    self.version += 1
+                    self.line.call()
                 continue
             if breaker.opened_at is not None:
                 self.version += 1
                 if breaker.succeed(generation, now):
                     standing.reliability.end_burst()
+                    self.line.call()
             else:
                 standing.reliability.succeed(known.risk, now, self._fading, shift=known.more_risk)
             self._publish(ticket, standing, now, took_s)
@@ -300,7 +310,7 @@ class HealthBoard:
 
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
-        ticket.standings[0].flying.pop(ticket.number, None)
+        self._ended(ticket)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
             self.version += standing.breaker.opened_at is not None
             standing.breaker.forget(generation)
@@ -339,11 +349,18 @@ class HealthBoard:
 
     def _landed(self, ticket: Ticket, now: float) -> None:
         """Note that a call has said something of its tool."""
-        ticket.standings[0].flying.pop(ticket.number, None)
+        self._ended(ticket)
         for standing in ticket.standings:
             standing.heard_at = now
             if standing.warm_at is None:
                 standing.warm_at = now
+
+    def _ended(self, ticket: Ticket) -> None:
+        """Note that a call is over: there may be a place for another, of its tool or instead of an alternative."""
+        ticket.standings[0].flying.pop(ticket.number, None)
+        if self.line:
+            name = ticket.tool.name
+            self.line.call((name, *[other.name for other in self._alternatives.get(name, ())]))
 
     def _as_declared(self, tool: ToolSpec) -> Expected:
         known = self._declared.get(tool.name)

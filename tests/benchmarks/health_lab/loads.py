@@ -7,6 +7,7 @@ from random import Random
 
 from agentroute.graph.tool import Effect
 from agentroute.routing.health import Health
+from agentroute.testing.faults import Fault
 from tests.benchmarks.health_lab.providers import Service
 from tests.benchmarks.health_lab.troubles import (
     Crowded,
@@ -18,6 +19,7 @@ from tests.benchmarks.health_lab.troubles import (
     Slow,
     Trouble,
 )
+from tests.benchmarks.health_lab.watchers import Sees, Watcher
 
 USD_PER_SECOND = 0.01
 """What the agents of all loads pay to be a second faster."""
@@ -38,6 +40,9 @@ class Load:
         health: The agent's settings.
         concurrency: Calls that the agent lets be under way at once.
         jumps: When the agent's wall clock jumps, and by how much.
+        watcher: Who probes the primary, with health on; None: nobody does.
+        suspended: When the process of the agent sleeps, and for how many seconds: its monotonic clock jumps, and who
+            would have come in between comes later. None: it never does.
         lesser: Whether there is a lesser goal to fall back to, whose tool always works.
     """
 
@@ -52,15 +57,23 @@ class Load:
     concurrency: int = 1_000
     jumps: tuple[tuple[float, float], ...] = ()
     lesser: bool = False
+    watcher: Watcher | None = None
+    suspended: tuple[float, float] | None = None
 
     def arrivals(self, seed: int) -> list[float]:
         """When the runs come."""
         drawn = Random(f"{seed}/{self.name}/arrivals")
         moments, at = list[float](), self.first_at
         for _ in range(self.runs):
-            moments.append(at)
+            moments.append(self._awake(at))
             at += drawn.expovariate(self.per_s) if math.isfinite(self.per_s) else 0.0
         return moments
+
+    def _awake(self, at: float) -> float:
+        """When a run comes that would have come `at` if the process did not sleep."""
+        if self.suspended is None or at < self.suspended[0]:
+            return at
+        return at + self.suspended[1]
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -87,6 +100,13 @@ def outage(name: str, times: float, *, effect: Effect = "read") -> Load:
     """Thirty seconds without the primary, and a backup at so many `times` its price."""
     services = pair(Failing(from_s=60, until_s=90), times=times, effect=effect)
     return Load(name, services, runs=1_000, per_s=4, heals_at=90)
+
+
+def watched(name: str, sees: Sees = "the truth", *faults: Fault, down: bool = True) -> Load:
+    """Thirty seconds without the primary, or none, while somebody probes it every other second."""
+    services = pair(*((Failing(from_s=60, until_s=90),) if down else ()), times=3.0)
+    watcher = Watcher(sees, faults)
+    return Load(name, services, runs=500, per_s=4, heals_at=90 if down else None, watcher=watcher)
 
 
 def family() -> tuple[Service, ...]:
@@ -196,4 +216,26 @@ LOADS: Sequence[Load] = (
         heals_at=90,
         jumps=((62, 3600.0), (70, -7200.0), (95, 86_400.0)),
     ),
+    Load(
+        "outage, process sleeps for an hour",
+        pair(Failing(from_s=60, until_s=90), times=3.0),
+        runs=500,
+        per_s=4,
+        heals_at=3_670,
+        suspended=(70, 3600.0),
+    ),
+    Load(
+        "all is well, process sleeps for an hour",
+        pair(times=3.0),
+        runs=1_000,
+        per_s=40,
+        heals_at=3_610,
+        suspended=(10, 3600.0),
+    ),
+    watched("outage, probed every 2 s"),
+    watched("outage, probes say all is well", "always well"),
+    watched("all is well, probes say down", "always down", down=False),
+    watched("outage, monitor dead from 70 s", "the truth", Fault(type="monitor_dead", from_s=70)),
+    watched("outage, monitor late by 20 s", "the truth", Fault(type="monitor_late", latency_s=20)),
+    watched("outage, monitor lies", "the truth", Fault(type="monitor_lies")),
 )
