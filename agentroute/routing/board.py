@@ -122,7 +122,7 @@ class HealthBoard:
         price += SLOW_SECOND * max(0.0, usual - tool.cost.latency_s) + FAILED_CALL * p_fail
         for standing in standings:
             price *= standing.limit.factor(now) * standing.returning(now)
-        signal = self._signal(standings, now, also)
+        signal = self._signal(tool, standings, now, also)
         return NanoUsd(round(price / (1 - p_fail) * (1.0 if signal is None else signal.factor_at(now))))
 
     def factors(
@@ -137,7 +137,7 @@ class HealthBoard:
         """The weight of a tool, and why; arguments as for `weight`."""
         standings, cost = self._standings(tool), tool.cost
         usd, usual, p_fail = self._expectation(tool, expected or self._as_declared(tool), standings, now)
-        signal = self._signal(standings, now, also)
+        signal = self._signal(tool, standings, now, also)
         heard = [s.heard_at for s in standings if s.heard_at is not None] + ([] if signal is None else [signal.at])
         declared = rates.price(usd=cost.usd, latency_s=cost.latency_s, risk=cost.risk) + FAILED_CALL * cost.risk
         return Factors(
@@ -243,7 +243,7 @@ class HealthBoard:
         if said is not None:
             self.hear(ticket, said, now)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
-            standing.worked_at = now
+            standing.worked_from = max(standing.worked_from, ticket.begun)
             breaker = standing.breaker
             if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
                 if standing.acquit(generation, ticket.begun, now):
@@ -327,7 +327,7 @@ class HealthBoard:
     def signal(self, signal: HealthSignal, now: float) -> None:
         """Take note of a monitor's word, in place of its last one about the same subject.
 
-        An outage that a monitor has measured counts until a call works: what calls meet outranks what probes see.
+        An outage that a monitor sees counts until a call works: what calls meet outranks what probes see.
         """
         standing = self._tools.get(ToolId(signal.subject)) or self._providers.get(signal.subject)
         if standing is None or signal.stale(now):
@@ -335,7 +335,7 @@ class HealthBoard:
         before = standing.signals.get(signal.monitor)
         if before is not None and before.at > signal.at:
             return  # overtaken on its way
-        standing.signals[signal.monitor] = signal
+        standing.hear(signal)
         self._signalled = True
         if before is None or before.factor != signal.factor:
             self.version += 1
@@ -434,11 +434,19 @@ class HealthBoard:
             worst = max(worst, found)
         return min(worst, LIKELIEST_FAILURE)
 
-    def _signal(self, standings: Sequence[Standing], now: float, also: Sequence[HealthSignal]) -> HealthSignal | None:
+    def _signal(
+        self, tool: ToolSpec, standings: Sequence[Standing], now: float, also: Sequence[HealthSignal]
+    ) -> HealthSignal | None:
         """The monitor's word that counts for a tool, of all about it and its provider."""
         if not also and not self._signalled:
             return None
-        said = [s for standing in standings for s in standing.signals.values() if not _refuted(s, standing)]
+        curious = tool.effect != "once"
+        said = [
+            signal
+            for standing in standings
+            for signal in standing.signals.values()
+            if not standing.doubts(signal, now, curious=curious)
+        ]
         return foremost((*said, *also), now)
 
     def _is_last_way(self, tool: ToolSpec, now: float) -> bool:
@@ -508,8 +516,3 @@ def _alike(one: float, other: float) -> bool:
 def _lasts(one_s: float, other_s: float) -> bool:
     """Whether two durations differ too little to matter: no route is worth looking for over a millisecond."""
     return abs(one_s - other_s) < MOMENT_S or _alike(one_s, other_s)
-
-
-def _refuted(signal: HealthSignal, standing: Standing) -> bool:
-    """Whether a call has worked since a monitor saw an outage."""
-    return signal.kind == "outage" and signal.factor > 1 and standing.worked_at >= signal.at

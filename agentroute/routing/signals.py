@@ -76,6 +76,11 @@ class HealthSignal:
         left = 2.0 * (1.0 - max(0.0, now - self.at) / self.fresh_s)
         return self.factor ** min(1.0, max(0.0, left))
 
+    @property
+    def sees_outage(self) -> bool:
+        """Whether it says that the subject is down, which calls can show to be wrong."""
+        return self.kind == "outage" and self.factor > 1
+
     def stale(self, now: float) -> bool:
         """Whether nothing is left of it."""
         return now - self.at >= self.fresh_s

@@ -104,9 +104,11 @@ def outage(name: str, times: float, *, effect: Effect = "read") -> Load:
 
 def watched(name: str, sees: Sees = "the truth", *faults: Fault, down: bool = True) -> Load:
     """Thirty seconds without the primary, or none, while somebody probes it every other second."""
-    services = pair(*((Failing(from_s=60, until_s=90),) if down else ()), times=3.0)
     watcher = Watcher(sees, faults)
-    return Load(name, services, runs=500, per_s=4, heals_at=90 if down else None, watcher=watcher)
+    if not down:
+        return Load(name, pair(times=3.0), runs=600, per_s=1, watcher=watcher)
+    services = pair(Failing(from_s=60, until_s=90), times=3.0)
+    return Load(name, services, runs=500, per_s=4, heals_at=90, watcher=watcher)
 
 
 def family() -> tuple[Service, ...]:

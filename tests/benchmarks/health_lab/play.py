@@ -174,6 +174,8 @@ class _Stage:
         came = self._providers.now()
         result = await self._agent.run(run_id=name, inputs={"start": "given"})
         ended = self._providers.now()
+        if (sleep := self._load.suspended) is not None and came < sleep[0] < ended:
+            ended -= sleep[1]  # that hour costs nobody anything
         self._runs.append(Run(name, came, ended, result.outcome, self._providers.paid[name]))
 
     async def _watch(self) -> None:
