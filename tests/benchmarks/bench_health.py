@@ -3,7 +3,7 @@
 Plays many runs of an agent in virtual time against providers that behave badly, with health on, with health off, and
 beside an oracle that knows everything. All figures are the providers' and the callers' own. The same seed gives the
 same figures; with several, the median is shown, and the range. Health off, which learns nothing, is played with the
-first seed alone. Five seeds take some three minutes of CPU.
+first seed alone. Three seeds take some three minutes of CPU.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("loads", nargs="*", help="parts of the names of loads to play (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default: 1)")
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds, one after the other (default: 5)")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, one after the other (default: 3)")
     parser.add_argument("--json", action="store_true", help="print the figures of each seed as JSON")
     parser.add_argument(
         "--plots", type=Path, metavar="FOLDER", help="draw three of the loads into this folder, and no table"
