@@ -16,6 +16,7 @@ from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
+from agentroute.routing.line import Line
 from agentroute.routing.reports import Subject
 from agentroute.routing.signals import HealthSignal, foremost
 from agentroute.routing.standing import Standing
@@ -80,6 +81,7 @@ class HealthBoard:
 
     A provider stands beside its tools: what one of them meets, all of them are judged by, whichever record is worse.
     `version` changes when a route computed before may no longer be the cheapest. `latest` is when a call last began.
+    `line` is who waits for a tool.
     """
 
     def __init__(self, settings: Health, *, alternatives: Mapping[ToolId, Sequence[ToolSpec]] | None = None) -> None:
@@ -92,6 +94,7 @@ class HealthBoard:
         self.settings = settings
         self.version = 0
         self.latest = 0.0
+        self.line = Line()
         self._alternatives = alternatives or {}
         self._fading = settings.fading
         self._tools: dict[ToolId, Standing] = {}
@@ -135,7 +138,7 @@ class HealthBoard:
                 price *= standing.limit.factor(now)
             if standing.breaker.was_out_s > 0:
                 price *= standing.returning(now)
-        if (also or self._signalled) and (signal := self._signal(entry.standings, now, also)) is not None:
+        if (also or self._signalled) and (signal := self._signal(tool, entry.standings, now, also)) is not None:
             factor = signal.factor_at(now)
             if factor > 1:
                 price += FAILED_CALL * (1 - 1 / factor)
@@ -155,7 +158,7 @@ class HealthBoard:
         entry, cost = self._entry(tool), tool.cost
         standings = entry.standings
         usd, usual, p_fail = self._expectation(tool, expected or entry.declared, standings, now)
-        signal = self._signal(standings, now, also)
+        signal = self._signal(tool, standings, now, also)
         heard = [s.heard_at for s in standings if s.heard_at is not None] + ([] if signal is None else [signal.at])
         declared = rates.price(usd=cost.usd, latency_s=cost.latency_s, risk=cost.risk) + FAILED_CALL * cost.risk
         return Factors(
@@ -213,12 +216,16 @@ class HealthBoard:
         return max(now, reopens, *(standing.limit.opens_at(now) for standing in standings))
 
     def admits_retry(self, tool: ToolSpec, now: float) -> bool:
-        """Whether the provider's retry budget allows for one more."""
-        return self._retries(tool).allows(now)
+        """Whether the provider's retry budget allows for one more.
+
+        The budget keeps runs from piling up on a tool of which nobody knows how much it can take. Of one that was
+        crowded that is known: within its room, a retry is a call like any other.
+        """
+        return self._entry(tool).standings[0].room.is_known(now) or self._retries(tool).allows(now)
 
     def retry_at(self, tool: ToolSpec, now: float) -> float:
         """When the provider's retry budget allows for one more."""
-        return self._retries(tool).allows_at(now)
+        return now if self.admits_retry(tool, now) else self._retries(tool).allows_at(now)
 
     def is_open(self, tool: ToolSpec, now: float) -> bool:
         """Whether a breaker keeps the tool out."""
@@ -237,7 +244,7 @@ class HealthBoard:
         standings, own = entry.standings, entry.standings[0]
         generations: list[int] = []
         own.flying[number] = now, own.worked
-        standings[-1].retries.spend(now, again=again)
+        standings[-1].retries.spend(now, again=again and not own.room.is_known(now))
         for standing in standings:
             breaker = standing.breaker
             if now < standing.limit.counts_until:
@@ -279,12 +286,15 @@ class HealthBoard:
             standing.worked_from = max(standing.worked_from, ticket.begun)
             breaker = standing.breaker
             if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
-                self.version += standing.acquit(generation, ticket.begun, now)
+                if standing.acquit(generation, ticket.begun, now):
+                    self.version += 1
+                    self.line.call()
                 continue
             if breaker.opened_at is not None:
                 self.version += 1
                 if breaker.succeed(generation, now):
                     standing.reliability.end_burst()
+                    self.line.call()
             else:
                 standing.reliability.succeed(known.risk, now, self._fading, shift=known.more_risk)
             self._publish(ticket, standing, now, took_s)
@@ -341,7 +351,7 @@ class HealthBoard:
 
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
-        ticket.standings[0].flying.pop(ticket.number, None)
+        self._ended(ticket)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
             self.version += standing.breaker.opened_at is not None
             standing.breaker.forget(generation)
@@ -358,7 +368,7 @@ class HealthBoard:
     def signal(self, signal: HealthSignal, now: float) -> None:
         """Take note of a monitor's word, in place of its last one about the same subject.
 
-        An outage that a monitor has measured counts until a call works: what calls meet outranks what probes see.
+        An outage that a monitor sees counts until a call works: what calls meet outranks what probes see.
         """
         standing = self._tools.get(ToolId(signal.subject)) or self._providers.get(signal.subject)
         if standing is None or signal.stale(now):
@@ -366,7 +376,7 @@ class HealthBoard:
         before = standing.signals.get(signal.monitor)
         if before is not None and before.at > signal.at:
             return  # overtaken on its way
-        standing.signals[signal.monitor] = signal
+        standing.hear(signal)
         self._signalled = True
         if before is None or before.factor != signal.factor:
             self.version += 1
@@ -403,11 +413,18 @@ class HealthBoard:
 
     def _landed(self, ticket: Ticket, now: float) -> None:
         """Note that a call has said something of its tool."""
-        ticket.standings[0].flying.pop(ticket.number, None)
+        self._ended(ticket)
         for standing in ticket.standings:
             standing.heard_at = now
             if standing.warm_at is None:
                 standing.warm_at = now
+
+    def _ended(self, ticket: Ticket) -> None:
+        """Note that a call is over: there may be a place for another, of its tool or instead of an alternative."""
+        ticket.standings[0].flying.pop(ticket.number, None)
+        if self.line:
+            name = ticket.tool.name
+            self.line.call((name, *[other.name for other in self._alternatives.get(name, ())]))
 
     def _timed(self, ticket: Ticket, took_s: float, now: float, *, given_up: bool) -> None:
         """Note how long a call took; for the provider, in multiples of what was expected of the tool.
@@ -469,11 +486,19 @@ class HealthBoard:
             late = meanwhile = 0  # of the tool's own calls, the provider's record says nothing
         return min(worst, LIKELIEST_FAILURE) if worst else worst
 
-    def _signal(self, standings: Sequence[Standing], now: float, also: Sequence[HealthSignal]) -> HealthSignal | None:
+    def _signal(
+        self, tool: ToolSpec, standings: Sequence[Standing], now: float, also: Sequence[HealthSignal]
+    ) -> HealthSignal | None:
         """The word that counts, of all about a tool and its provider: a monitor's, or if worse, what others say."""
         if not also and not self._signalled:
             return None
-        said = [s for standing in standings for s in standing.signals.values() if not _refuted(s, standing)]
+        curious = tool.effect != "once"
+        said = [
+            signal
+            for standing in standings
+            for signal in standing.signals.values()
+            if not standing.doubts(signal, now, curious=curious)
+        ]
         found = foremost((*said, *also), now)
         for standing in standings:
             heard = standing.overheard
@@ -561,5 +586,5 @@ def _factor(signal: HealthSignal | None, now: float) -> float:
 
 
 def _refuted(signal: HealthSignal, standing: Standing) -> bool:
-    """Whether a call has worked that began after a monitor, or another process, saw an outage."""
+    """Whether a call has worked that began after another process saw an outage."""
     return signal.kind == "outage" and signal.factor > 1 and standing.worked_from >= signal.at

@@ -80,6 +80,11 @@ class HealthSignal:
             return self.factor if left > 0 else 1.0
         return self.factor ** max(0.0, left / fading)
 
+    @property
+    def sees_outage(self) -> bool:
+        """Whether it says that the subject is down, which calls can show to be wrong."""
+        return self.kind == "outage" and self.factor > 1
+
     def stale(self, now: float) -> bool:
         """Whether nothing is left of it."""
         return now - self.at >= self.fresh_s

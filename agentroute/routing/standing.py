@@ -65,6 +65,7 @@ class Standing:
         refused_from: When the first failed call of the burst began.
         trial: Number of the last call that was made to see whether it is still slow.
         signals: The latest word of each monitor.
+        down_since: When each of the monitors that see an outage began to see it.
         heard_at: When a call last said something about it; None: never.
         warm_at: When a call first did.
         worked_from: When the latest of the calls that worked began.
@@ -87,6 +88,7 @@ class Standing:
     refused_from: float = float("-inf")
     trial: int | None = None
     signals: dict[str, HealthSignal] = field(default_factory=dict[str, HealthSignal])
+    down_since: dict[str, float] = field(default_factory=dict[str, float])
     heard_at: float | None = None
     warm_at: float | None = None
     worked_from: float = float("-inf")
@@ -111,6 +113,29 @@ class Standing:
             return False
         pause_s = min(max(least_s, CURIOSITY * (self.heard_at - self.slow_since)), max(least_s, LONGEST_COOL_DOWN_S))
         return now - max(self.heard_at, self.begun_at) >= pause_s - INSTANT_S
+
+    def hear(self, signal: HealthSignal) -> None:
+        """Take note of a monitor's word, in place of its last one."""
+        self.signals[signal.monitor] = signal
+        if not signal.sees_outage:
+            self.down_since.pop(signal.monitor, None)
+        else:
+            self.down_since.setdefault(signal.monitor, signal.at)
+
+    def doubts(self, signal: HealthSignal, now: float, *, curious: bool) -> bool:
+        """Whether a monitor's word does not count: it sees an outage that calls do not meet, or might not.
+
+        A call that began after the monitor had begun to see an outage, and worked, shows that it sees something else,
+        until it says that the tool is well and sees another. And who is not called for a monitor's word alone would
+        never be called again if it was wrong: where somebody is to be `curious`, a call is let through now and then,
+        after as long a pause as a breaker makes at most.
+        """
+        since = self.down_since.get(signal.monitor)
+        if since is None:
+            return False
+        return self.worked_from >= since or (
+            curious and now - max(since, self.begun_at) >= LONGEST_COOL_DOWN_S - INSTANT_S
+        )
 
     def acquit(self, generation: int, begun: float, now: float) -> bool:
         """Note that a call from before the breaker opened has worked; True if that shows that the tool is not dead.

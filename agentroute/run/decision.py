@@ -160,7 +160,9 @@ class Navigator:
         out = [tool for tool in self._schedule.ready if not self._outlook.admitted(self._graph.tools[tool], now)]
         if out and self._state.waiting_for != out[0]:
             return Record(Waiting(now, out[0], until - now, "every way is closed until then"))
-        return Wait(self._sooner(until, now))
+        if not out:
+            return Wait(self._sooner(until, now))
+        return Wait(self._sooner(self._outlook.look_at(out[0], until), now), out[0])
 
     def _adopt(self, tools: tuple[ToolId, ...], now: float) -> None:
         """Go by this route from here on; what is under way without being on it has become unwanted."""

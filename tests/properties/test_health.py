@@ -432,7 +432,38 @@ def test_a_call_that_works_outranks_a_probe_that_does_not() -> None:
     board.succeed(board.begin(tool, 2.0), 2.0)
     assert board.weight(tool, RATES, 2.0) <= before
     board.signal(HealthSignal("t", "outage", "probe", "no answer", factor=10.0, at=3.0), 3.0)
-    assert board.weight(tool, RATES, 3.0) > before
+    assert board.weight(tool, RATES, 3.0) <= before, "it sees what it saw before, and calls do not meet it"
+    board.signal(HealthSignal("t", "outage", "probe", "answered", factor=1.0, at=4.0), 4.0)
+    board.signal(HealthSignal("t", "outage", "probe", "no answer", factor=10.0, at=5.0), 5.0)
+    assert board.weight(tool, RATES, 5.0) > 5 * before, "that is another outage"
+
+
+def test_a_call_from_before_a_probe_saw_an_outage_says_nothing_about_it() -> None:
+    board, tool = HealthBoard(Health()), spec()
+    board.know([tool])
+    before, under_way = board.weight(tool, RATES, 0.0), board.begin(tool, 0.5)
+    board.signal(HealthSignal("t", "outage", "probe", "no answer", factor=10.0, at=1.0), 1.0)
+    board.succeed(under_way, 1.5)
+    assert board.weight(tool, RATES, 1.5) > 5 * before
+
+
+@given(every_s=st.floats(0.5, 20.0), effect=st.sampled_from(["read", "idempotent", "once"]))
+def test_a_probe_that_is_wrong_keeps_a_tool_out_for_no_longer_than_a_breaker(every_s: float, effect: str) -> None:
+    """Unless its calls must not be made twice: nobody experiments with those."""
+    board, tool, now = HealthBoard(Health()), spec(effect=effect), 0.0
+    board.know([tool])
+    before, tried_at = board.weight(tool, RATES, 0.0), list[float]()
+    while now < 3 * LONGEST_COOL_DOWN_S:
+        board.signal(HealthSignal("t", "outage", "probe", factor=10.0, at=now, fresh_s=60.0), now)
+        if board.weight(tool, RATES, now) <= 3 * before:  # else others are cheaper
+            tried_at.append(now)
+            board.succeed(board.begin(tool, now), now)
+        now += every_s
+    if effect == "once":
+        assert not tried_at
+    else:
+        assert LONGEST_COOL_DOWN_S - 1e-3 <= tried_at[0] <= LONGEST_COOL_DOWN_S + every_s
+        assert len(tried_at) >= (2 * LONGEST_COOL_DOWN_S - every_s) / every_s - 1, "from then on it is not believed"
 
 
 def test_a_signal_that_was_overtaken_on_its_way_does_not_count() -> None:
