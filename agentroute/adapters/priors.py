@@ -4,8 +4,8 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self
@@ -25,6 +25,9 @@ MOST_CALLS = 1e12
 
 MOST_PROBLEMS = 5
 """Problems of a file that are told at once."""
+
+PATIENCE_S = 30.0
+"""Seconds that others may hold the lock of a file before it is given up: they need milliseconds."""
 
 Count = Annotated[float, Field(ge=0, le=MOST_CALLS, allow_inf_nan=False)]
 Usd = Annotated[float, Field(ge=0, le=LARGEST * MOST_CALLS, allow_inf_nan=False)]
@@ -93,8 +96,26 @@ class Priors(Knowledge):
             goals={GoalId(goal): _by_tool(tools) for goal, tools in document.goals.items()},
         )
 
+    @classmethod
+    def add(cls, path: str | os.PathLike[str], newer: Knowledge) -> Self:
+        """Add what came after to a file, which need not be there yet, and return what is in it now.
+
+        Of several processes that add to a file at the same time none loses what another has added: each reads it anew
+        and replaces it while it holds a lock on a file beside it, which the system takes from a process that dies.
+
+        Blocks while others add, for milliseconds each, and half a minute at most.
+
+        Raises:
+            DefinitionError: The file cannot be read or is refused, as by `load`.
+            ConfigurationError: It cannot be locked or written; it is left as it was.
+        """
+        with _alone(path):
+            known = cls.load(path, missing_ok=True).merged(newer)
+            known.save(path)
+        return known
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file, readable by its owner only.
+        """Write a file, readable by its owner only. Whatever it held is gone: to add to it, there is `add`.
 
         It is written beside the old one and takes its place at once. So whoever reads sees one or the other, never
         half of one; and of two that write at the same time, the last one's is kept.
@@ -112,8 +133,7 @@ class Priors(Knowledge):
         try:
             _replace(Path(os.path.realpath(path)), text.encode())
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            why = getattr(error, "strerror", None) or str(error)
-            raise ConfigurationError(f"{path}: what was learned cannot be written: {why}") from error
+            raise ConfigurationError(f"{path}: what was learned cannot be written: {_reason(error)}") from error
 
 
 def _by_tool(tools: Mapping[str, _Calls]) -> dict[ToolId, Calls]:
@@ -173,6 +193,39 @@ def _told(error: ValidationError) -> str:
 
 
 # ---------------------------------------------------------------- writing
+
+
+@contextmanager
+def _alone(path: str | os.PathLike[str]) -> Generator[None]:
+    """Hold the lock that all who add to a file take in turn.
+
+    The lock is on a file beside it, which stays there: the file itself is replaced, and a lock on it would be one on
+    something that is gone. It is the system's, and not a note that somebody was here, which a process that is killed
+    would leave behind for ever; a file system that has no such locks is refused.
+
+    Raises:
+        ConfigurationError: It cannot be had.
+    """
+    from filelock import FileLock, Timeout  # not worth 0.1 s for those who keep nothing
+
+    try:
+        target = Path(os.path.realpath(path))
+        target.parent.stat()  # a folder that is not there would be made
+        lock = FileLock(target.with_name(f".{target.name}.lock"), PATIENCE_S, 0o600, fallback_to_soft=False)
+        lock.acquire()
+    except Timeout:
+        why = f"another process has held its lock for {PATIENCE_S:g} s"
+        raise ConfigurationError(f"{path}: what was learned cannot be written: {why}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or none
+        raise ConfigurationError(f"{path}: what was learned cannot be written: {_reason(error)}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _replace(target: Path, data: bytes) -> None:

@@ -60,7 +60,7 @@ def within_counts(problem: Problem, route: Route | None, counts: Counts) -> Rout
                 return None
         if not counts.exceeded(found):
             weight = NanoUsd(sum(problem.weights[tool] for tool in found.tools))
-            return replace(found, weight=weight, optimal=False)
+            return replace(found, weight=weight, weights=problem.weights, optimal=False)
     return None
 
 

@@ -84,6 +84,7 @@ class Navigator:
         self._unwanted: tuple[AttemptId, ...] = ()
         self._weights: dict[ToolId, NanoUsd] = {}  # of the route's tools, when it was made
         self._overtaken = ""  # why the route was left that a call took too long on, once it has answered after all
+        self._weighed: Mapping[ToolId, NanoUsd] = {}  # what the latest route was computed with
         self._seen: int | None = None  # version of the health board that the latest route was computed with
         self._version: int | None = None  # of the health board, when the route was made; None: make a new one
 
@@ -154,8 +155,11 @@ class Navigator:
                 self._schedule.ready.remove(tool)
                 return Call(spec)
         if self._state.in_flight:
-            hedge = self._hedges.due(goal, now)
-            return Wait(self._sooner(wake, now)) if hedge is None else Record(hedge)
+            if (hedge := self._hedges.due(goal, now)) is None:
+                return Wait(self._sooner(wake, now))
+            hedged, route = hedge
+            self._weighed = route.weights
+            return Record(hedged)
         if wake is None:  # nothing ready, nothing under way: what was true when the route was made is not any more
             return self._navigate(goal, now) or self._dead_end(goal, now)
         return self._wait(now, wake)
@@ -165,7 +169,9 @@ class Navigator:
         out = [tool for tool in self._schedule.ready if not self._outlook.admitted(self._graph.tools[tool], now)]
         if out and self._state.waiting_for != out[0]:
             return Record(Waiting(now, out[0], until - now, "every way is closed until then"))
-        return Wait(self._sooner(until, now))
+        if not out:
+            return Wait(self._sooner(until, now))
+        return Wait(self._sooner(self._outlook.look_at(out[0], until), now), out[0])
 
     def _adopt(self, tools: tuple[ToolId, ...], now: float) -> None:
         """Go by this route from here on; what is under way without being on it has become unwanted."""
@@ -184,7 +190,10 @@ class Navigator:
                 if artifact not in self._state.artifacts:
                     self._schedule.waiting.setdefault(artifact, []).append(tool)
         self._version = self._seen  # by the time a route is adopted, health may have moved on
-        self._weights = {tool: self._outlook.weight(self._graph.tools[tool], now) for tool in tools}
+        self._weights = {  # to the route, what is under way weighed nothing any more
+            tool: self._outlook.weight(self._graph.tools[tool], now) if tool in under_way else self._weighed[tool]
+            for tool in tools
+        }
 
     def _is_wanted(self, flight: AttemptStarted, route: tuple[ToolId, ...]) -> bool:
         """Whether a route waits for a call; for one that takes too long, whether it would still bring anything."""
@@ -209,6 +218,7 @@ class Navigator:
         route = self._outlook.route_to(goal, now)
         if route is None:
             return Wait() if state.in_flight else self._ask(goal, now)
+        self._weighed = route.weights
         if state.unanswered:
             return Record(self._answer(next(iter(state.unanswered.values())), route, now))
         remaining = {tool for tool in state.route if tool not in state.done}

@@ -37,8 +37,8 @@ class Hedges:
     made: Mapping[AttemptId, float]
     _looks: dict[AttemptId, float] = field(default_factory=dict[AttemptId, float])
 
-    def due(self, goal: GoalId, now: float) -> Hedged | None:
-        """The first call, by number, that is overdue and worth a second one."""
+    def due(self, goal: GoalId, now: float) -> tuple[Hedged, Route] | None:
+        """The first call, by number, that is overdue and worth a second one, and the way round it."""
         if not self._pays_ever():
             return None
         for flight in self.outlook.state.relied_on:
@@ -86,7 +86,7 @@ class Hedges:
         end, deadline = begun + self.outlook.graph.tools[flight.tool].timeout_s, self.outlook.deadline_s
         return end if deadline is None else min(end, deadline)
 
-    def _hedge(self, flight: AttemptStarted, goal: GoalId, now: float) -> Hedged | None:
+    def _hedge(self, flight: AttemptStarted, goal: GoalId, now: float) -> tuple[Hedged, Route] | None:
         """The way round, if there is one that pays; else the call is left alone for as long again."""
         begun, state = self.made[flight.attempt], self.outlook.state
         route = self.outlook.route_to(goal, now, patient=False, past=flight.attempt)
@@ -96,7 +96,8 @@ class Hedges:
             return None
         before = tuple(tool for tool in state.route if tool not in state.done)
         reason = f"no answer in {now - begun:.2f} s; {why}"
-        return Hedged(now, flight.attempt, flight.tool, before, route.tools, route.weight, route.optimal, reason)
+        hedged = Hedged(now, flight.attempt, flight.tool, before, route.tools, route.weight, route.optimal, reason)
+        return hedged, route
 
     def _why(self, flight: AttemptStarted, route: Route, goal: GoalId, now: float) -> str | None:
         """Why the way round pays; None if it does not."""

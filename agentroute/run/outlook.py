@@ -22,8 +22,10 @@ from agentroute.run.state import RunState
 from agentroute.run.watching import View
 
 POLL_S = 0.1
-"""Seconds until a run looks again at a tool whose one half-open probe somebody else is making."""
+"""Seconds until a run looks again at a tool whose one half-open probe somebody else is making, unless it is called."""
 
+LONGEST_POLL_S = 5.0
+"""Seconds by which it looks later, at most, for those that stand in line before it."""
 
 FOR_GOOD_S = 1e9
 """Seconds that a signal of the run's own monitors lasts: as long as any run."""
@@ -55,6 +57,7 @@ class Outlook:
         origin: Monotonic seconds at which the run started.
         deadline_s: Seconds since the start by which it must be over.
         learned: What earlier runs have shown of tools, by goal; others are as declared.
+        who: The run, in the line for tools.
     """
 
     graph: ToolGraph
@@ -65,6 +68,7 @@ class Outlook:
     origin: float
     deadline_s: float | None
     learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
+    who: object = field(default_factory=object)
 
     def satisfied(self, needs: Iterable[Need]) -> bool:
         """Whether what is at hand meets all of `needs`."""
@@ -127,6 +131,10 @@ class Outlook:
     def patience(self, spec: ToolSpec, now: float) -> tuple[float, float | None]:
         """Seconds that a call usually takes at most, and after which it is overdue; None where nobody knows."""
         return self.board.patience(spec, now + self.origin, self.expected(spec))
+
+    def look_at(self, tool: ToolId, start: float) -> float:
+        """When a run that waits for a tool looks by itself whether it can start: the later, the more come before it."""
+        return start + min(LONGEST_POLL_S, POLL_S * self.board.line.before(self.who, tool))
 
     def obstacle(self, spec: ToolSpec) -> str | None:
         """Why the tool cannot be used in this run any more; None if it can."""

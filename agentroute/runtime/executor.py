@@ -140,6 +140,7 @@ class Executor:
         attempt.reservation = flight.reservation
         attempt.spending_limit = None if self._outlook.money_left is None else started.reserved
         attempt.original_key = "" if started.about is None else self._state.keys.get(started.about, "")
+        attempt.wall = self._services.clock.wall
         attempt.on_late = lambda worked: self._late(
             LateResultFenced(self._now(), started.attempt, started.tool, worked)
         )

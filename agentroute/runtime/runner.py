@@ -55,7 +55,7 @@ class Runner:
         self._ledger = Ledger(limits.limits, above=services.quotas if above is None else (*services.quotas, above))
         self._ledger.spent = state.used
         guards = {name: tool.when for name, tool in services.tools.items() if tool.when is not None}
-        outlook = Outlook(
+        self._outlook = outlook = Outlook(
             services.graph,
             state,
             services.board,
@@ -94,6 +94,7 @@ class Runner:
         except BaseExceptionGroup as group:
             raise _foremost(group) from (group if len(group.exceptions) > 1 else None)
         finally:
+            self._leave_line()
             for flight in self._boarding:
                 self._executor.let_go(flight)
             self._boarding.clear()
@@ -106,7 +107,9 @@ class Runner:
             match self._navigator.decide(self.now()):
                 case Call() as call:
                     await self._start(call)
-                case Wait(until):
+                case Wait(until, line):
+                    if line is not None:
+                        self._services.board.line.join(self._outlook.who, line, self._called)
                     await self._wait(flights, until)
                 case Record(event):
                     await self.record(event, after=facts)
@@ -173,6 +176,7 @@ class Runner:
 
     async def _start(self, call: Call) -> None:
         flight = await self._executor.begin(call)
+        self._leave_line()
         if flight is None:
             self._navigator.refresh()  # the money is not there after all
         else:
@@ -193,6 +197,13 @@ class Runner:
         with anyio.move_on_after(min(ends, default=None)):
             await self._wake.wait()
         await self._catch_up()
+
+    def _called(self) -> None:
+        """It is this run's turn to look whether the tool it waits for can be called."""
+        self._wake.set()
+
+    def _leave_line(self) -> None:
+        self._services.board.line.leave(self._outlook.who)
 
     def _take_off(self, flights: TaskGroup) -> None:
         while self._boarding:

@@ -20,6 +20,7 @@ LONGEST_COOL_DOWN_S = 300.0
 MOST_PROBES = 3
 GOOD_CONDUCT = 10
 PANIC_S = 1.0
+LONGEST_WAIT_S = 3600.0
 
 SLACK_S = 1e-9
 """Rounding of differences between times."""
@@ -130,7 +131,7 @@ class _Shadow:
         if isinstance(end, AttemptFailed) and end.kind == "rate_limited":
             wait = self.health.backoff_s if end.retry_after_s is None else end.retry_after_s
             self.limited_at = call.ended or call.at
-            self.limited_until = max(self.limited_until, self.limited_at + wait)
+            self.limited_until = max(self.limited_until, self.limited_at + min(wait, LONGEST_WAIT_S))
 
     def end(self, call: Seen, epoch: int, risk: float, *, worked: bool | None) -> None:
         """Note how a call ended; if the breaker has changed since it began, that can only speak for the tool."""
