@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from agentroute.graph.cost import Rates
     from agentroute.graph.goal import Goal
     from agentroute.graph.tool import AtLeast
-    from agentroute.guard.budget import Budget
+    from agentroute.guard.budget import Budget, Quota
     from agentroute.ports import Monitor, Observer
     from agentroute.routing.health import Health
     from agentroute.routing.signals import HealthSignal
@@ -78,6 +78,7 @@ _WHERE = {
     "Priors": "agentroute.adapters.priors",
     "Probes": "agentroute.adapters.probes",
     "Progress": "agentroute.run.watching",
+    "Quota": "agentroute.guard.budget",
     "Rates": "agentroute.graph.cost",
     "Risk": "agentroute.run.watching",
     "RoutePlan": "agentroute.run.plan",
@@ -123,6 +124,7 @@ __all__ = [
     "Priors",
     "Probes",
     "Progress",
+    "Quota",
     "Rates",
     "Risk",
     "RoutePlan",

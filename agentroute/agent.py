@@ -124,11 +124,13 @@ class Agent:
         self._surroundings = Surroundings(name, trace=trace)
         self._priors = _priors(priors)
         self._experience = Experience()
+        self._quotas = tuple(quotas)
+        board = self._new_board(health or Health())
         self._services = Services(
             name=name,
             graph=self.graph,
             tools={tool.spec.name: tool for tool in callable_tools},
-            board=self._new_board(health or Health()),
+            board=board,
             budget=budget or Budget(),
             rates=rates or Rates(),
             escalate=escalate,
@@ -142,7 +144,7 @@ class Agent:
             redact=self._redact,
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
-            quotas=_ledgers(quotas),
+            quotas=_ledgers(quotas, board),
         )
         self._monitors = (*probes_of(callable_tools), *_beside(monitors))
         self._sharing = self._new_sharing(exchange)
@@ -217,7 +219,9 @@ class Agent:
             twin._experience = Experience()  # noqa: SLF001
             twin._active = set()  # noqa: SLF001
             slots = anyio.Semaphore(self._max_concurrency, fast_acquire=True)
-            twin._services = replace(twin._services, board=self._new_board(health), slots=slots)  # noqa: SLF001
+            board = self._new_board(health)
+            ledgers = _ledgers(self._quotas, board)
+            twin._services = replace(twin._services, board=board, slots=slots, quotas=ledgers)  # noqa: SLF001
         twin._planner = twin._new_planner()  # noqa: SLF001
         twin._monitors = self._monitors if monitors is None else _beside(monitors)  # noqa: SLF001
         if health is not None or exchange is not None:
@@ -369,8 +373,19 @@ class Agent:
             if run_id is not None:
                 await self._check_unused(run)
             runner = Runner(services, run, RunState(), limits, origin=services.clock.now(), above=above)
-            wall, counts = services.clock.wall(), (limits.llm_calls, limits.tokens, limits.tool_calls)
-            started = RunStarted(0.0, self.name, asked, at_hand, wall, limits.money, limits.deadline_s, *counts)
+            started = RunStarted(
+                at=0.0,
+                agent=self.name,
+                goal=asked,
+                inputs=at_hand,
+                wall=services.clock.wall(),
+                budget=limits.money,
+                deadline_s=limits.deadline_s,
+                llm_calls=limits.llm_calls,
+                tokens=limits.tokens,
+                tool_calls=limits.tool_calls,
+                finish_share=limits.finish_share,
+            )
             return await self._drive(runner, [started])
 
     async def resume(self, run_id: str, answer: str | None = None) -> RunResult:
@@ -458,6 +473,21 @@ class Agent:
         """
         services = self._services
         await self._experience.keep(services.journal, self.graph, partial(Priors.add, path))
+
+    @property
+    def put_aside(self) -> Mapping[str, str]:
+        """Tools that no run calls any more because of what they charged, with the reason."""
+        return {str(tool): reason for tool, reason in self._services.board.quarantined.items()}
+
+    def reinstate(self, tool: str) -> None:
+        """Let a tool be called again that was put aside.
+
+        Raises:
+            InputError: The agent has no such tool.
+        """
+        if tool not in self.graph.tools:
+            raise InputError(f"no tool {tool!r}; there are: {', '.join(sorted(self.graph.tools))}")
+        self._services.board.reinstate(ToolId(tool))
 
     def run_sync(self, *values: Any, **options: Any) -> RunResult:
         """`run`, for scripts without an event loop of their own."""
@@ -646,9 +676,12 @@ def _sources(tools: Iterable[Tool]) -> list[ToolSource]:
     return list(found.values())
 
 
-def _ledgers(quotas: Sequence[Quota]) -> tuple[Ledger, ...]:
-    """What all runs share: one ledger for each quota."""
-    return tuple(Ledger(q.limits) if q.per_s is None else Window(q.limits, q.per_s) for q in quotas)
+def _ledgers(quotas: Sequence[Quota], board: HealthBoard) -> tuple[Ledger, ...]:
+    """What all runs share: one ledger for each quota. Whoever gives something back calls who waits for it."""
+    ledgers = tuple(Ledger(q.limits) if q.per_s is None else Window(q.limits, q.per_s) for q in quotas)
+    for ledger in ledgers:
+        ledger.freed = board.line.call
+    return ledgers
 
 
 def _of_runs(monitors: Iterable[Monitor | RunMonitor]) -> tuple[RunMonitor, ...]:

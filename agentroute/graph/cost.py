@@ -33,12 +33,14 @@ class Cost:
         usd_max: Worst case in USD; reserved before the call. Defaults to `usd`.
         latency_s: Expected duration in seconds.
         risk: Expected share of attempts that go wrong, 0 to 1.
+        usd_least: Worst case in USD that an attempt can keep to, if it has to; `usd_max`, if left out.
     """
 
     usd: float = 0.0
     usd_max: float | None = None
     latency_s: float = 0.0
     risk: float = 0.0
+    usd_least: float | None = None
 
     def check(self, subject: str) -> None:
         """Refuse numbers no route could be computed from.
@@ -51,6 +53,8 @@ class Cost:
         checked(subject, "risk", self.risk, largest=1.0)
         if self.usd_max is not None and checked(subject, "usd_max", self.usd_max) < self.usd:
             raise DefinitionError(subject, f"usd_max ({self.usd_max}) is below usd ({self.usd}); it is the worst case")
+        if self.usd_least is not None and nanos(checked(subject, "usd_least", self.usd_least)) > self.worst:
+            raise DefinitionError(subject, f"usd_least ({self.usd_least}) is above the worst case")
 
     @property
     def expected(self) -> NanoUsd:
@@ -61,6 +65,11 @@ class Cost:
     def worst(self) -> NanoUsd:
         """Price of one attempt in the worst case, in nano-dollars."""
         return nanos(self.usd if self.usd_max is None else self.usd_max)
+
+    @property
+    def least(self) -> NanoUsd:
+        """The worst case that an attempt can keep to, in nano-dollars."""
+        return self.worst if self.usd_least is None else nanos(self.usd_least)
 
 
 class Amounts(NamedTuple):

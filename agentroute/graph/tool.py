@@ -104,7 +104,9 @@ class ToolSpec:
         optional: Artifacts passed along if they are at hand, never waited for.
         calls_model: An attempt is a model call (counts against ``llm_calls``).
         tokens: Tokens that an attempt reads and writes at most.
+        least_tokens: Tokens that it can do with, if that is less; None: it cannot.
         worst: What an attempt uses at most.
+        least: What has to be reserved for one at the least: `worst`, for tools that cannot do with less.
     """
 
     name: ToolId
@@ -119,7 +121,9 @@ class ToolSpec:
     optional: tuple[ArtifactId, ...] = ()
     calls_model: bool = False
     tokens: int = 0
+    least_tokens: int | None = None
     worst: Amounts = field(init=False, repr=False, compare=False)
+    least: Amounts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse contracts no run could honour, naming the tool."""
@@ -136,4 +140,7 @@ class ToolSpec:
         if self.effect == "read" and self.compensate:
             raise DefinitionError(f"tool {self.name!r}", "a read tool changes nothing, so it has nothing to compensate")
         worst = Amounts(self.cost.worst, self.tokens, int(self.calls_model), 1)
+        usd, tokens = self.cost.least, self.tokens if self.least_tokens is None else self.least_tokens
+        least = worst if (usd, tokens) == worst[:2] else worst._replace(usd=usd, tokens=tokens)
         object.__setattr__(self, "worst", worst)  # worked out once: it is asked for with every decision
+        object.__setattr__(self, "least", least)

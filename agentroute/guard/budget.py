@@ -20,6 +20,9 @@ class Budget:
         llm_calls: Model calls, of steps and of escalations together.
         tokens: Tokens that models read and write.
         tool_calls: Calls of tools, of models among them, retries and second calls included.
+        finish_share: Share of the worst case of the rest of a route that must be affordable before a step is begun.
+            With 1, a run is never out of money in the middle of what it began, unless tools fail; with less it begins
+            more, and perhaps does not finish.
     """
 
     usd: float | None = None
@@ -27,10 +30,12 @@ class Budget:
     llm_calls: int | None = None
     tokens: int | None = None
     tool_calls: int | None = None
+    finish_share: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse limits that mean nothing."""
         _check("budget", self, "usd", "deadline_s", *COUNTS)
+        checked("budget", "finish_share", self.finish_share, largest=1.0)
 
     @property
     def money(self) -> NanoUsd | None:

@@ -69,7 +69,7 @@ class Ledger:
         spent: What is gone.
         reserved: What is held back for attempts under way.
         above: Ledgers that have to agree.
-        freed: Called when something is given back.
+        freed: Called when something is given back, by whoever wants to know.
     """
 
     __slots__ = ("above", "freed", "limits", "reserved", "spent")
@@ -79,7 +79,7 @@ class Ledger:
         self.limits = limits
         self.spent = self.reserved = NOTHING
         self.above = tuple(above)
-        self.freed: dict[object, Callable[[], None]] = {}
+        self.freed: Callable[[], None] | None = None
 
     # ---------------------------------------------------------------- questions
 
@@ -89,15 +89,30 @@ class Ledger:
         own = self._beyond(self.reserved)
         if not self.above:
             return own
-        return Limits(*map(_least, own, *(self._seen_from_here(each) for each in self.above)))
+        return Limits(*map(_least, own, *(self._seen_from_here(each.left) for each in self.above)))
+
+    def left_once_freed(self, held: Amounts | None = None) -> Limits:
+        """What would be left if others gave back all that they hold.
+
+        Args:
+            held: What the one who asks holds; all that is reserved here, if left out.
+        """
+        mine = self.reserved if held is None else held
+        own = self._beyond(mine)
+        if not self.above:
+            return own
+        above = [each.left_once_freed(self._passed_on(mine)) for each in self.above]
+        return Limits(*map(_least, own, *map(self._seen_from_here, above)))
 
     def fits(self, worst: Amounts) -> bool:
         """Whether the worst case of an attempt can be reserved. What is overspent affords nothing, free or not."""
         return self._has_room(worst, self.reserved) and all(each.fits(self._passed_on(worst)) for each in self.above)
 
-    def may_fit(self, worst: Amounts) -> bool:
-        """Whether it could be reserved if all that is held back by others were given back."""
-        return self._has_room(worst, NOTHING) and all(each.may_fit(self._passed_on(worst)) for each in self.above)
+    def may_fit(self, worst: Amounts, held: Amounts | None = None) -> bool:
+        """Whether it could be reserved if others gave back all that they hold; `held` as for `left_once_freed`."""
+        mine = self.reserved if held is None else held
+        above = ((each, self._passed_on(worst), self._passed_on(mine)) for each in self.above)
+        return self._has_room(worst, mine) and all(each.may_fit(asked, away) for each, asked, away in above)
 
     # ---------------------------------------------------------------- changes
 
@@ -120,8 +135,8 @@ class Ledger:
         self.spent = self.spent.plus(used)
         for each in self.above:
             each.move(self._passed_on(held), self._passed_on(used))
-        for tell in list(self.freed.values()):
-            tell()
+        if self.freed is not None:
+            self.freed()
 
     def advance(self, now: float) -> None:
         """Let time pass, for those that limit what is used within a stretch of it.
@@ -148,9 +163,9 @@ class Ledger:
         """What the ledgers above have to agree to."""
         return amounts
 
-    def _seen_from_here(self, other: "Ledger") -> Limits:
-        """What a ledger above leaves to this one."""
-        return other.left
+    def _seen_from_here(self, left: Limits) -> Limits:
+        """What that, which a ledger above leaves, is to this one."""
+        return left
 
 
 class Carved(Ledger):
@@ -165,8 +180,8 @@ class Carved(Ledger):
     def _passed_on(self, amounts: Amounts) -> Amounts:
         return amounts._replace(usd=0)
 
-    def _seen_from_here(self, other: Ledger) -> Limits:
-        return other.left._replace(usd=None)
+    def _seen_from_here(self, left: Limits) -> Limits:
+        return left._replace(usd=None)
 
 
 SHARES = 60

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from agentroute.graph.cost import Amounts
 from agentroute.graph.tool import ToolSpec
 from agentroute.ids import AttemptId, ToolId
 from agentroute.run.events import Event, Option, Outcome, Role
@@ -17,11 +18,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Start an attempt of `tool`. For `role` verify and compensate, `about` is the attempt in question."""
+    """Start an attempt of `tool`. For `role` verify and compensate, `about` is the attempt in question.
+
+    `hold` is what to reserve for it; None: its worst case.
+    """
 
     tool: ToolSpec
     role: Role = "step"
     about: AttemptId | None = None
+    hold: Amounts | None = None
 
 
 @dataclass(frozen=True, slots=True)

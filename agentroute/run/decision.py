@@ -8,7 +8,7 @@ escalation.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agentroute.graph.tool import Guard, artifacts_of
+from agentroute.graph.tool import Guard, ToolSpec, artifacts_of
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.router import Route
@@ -145,15 +145,10 @@ class Navigator:
         if self._unwanted:
             unwanted, self._unwanted = self._unwanted, ()
             return Abandon(unwanted)
-        wake: float | None = None
-        for tool in self._schedule.ready:
-            spec = self._graph.tools[tool]
-            start = self._outlook.start_at(spec, now)
-            if start > now + INSTANT_S:
-                wake = start if wake is None else min(wake, start)
-            elif self._outlook.affordable(spec):
-                self._schedule.ready.remove(tool)
-                return Call(spec)
+        spec, wake = self._next(now)
+        if spec is not None:
+            self._schedule.ready.remove(spec.name)
+            return Call(spec, hold=self._outlook.hold_for(spec))
         if self._state.in_flight:
             if (hedge := self._hedges.due(goal, now)) is None:
                 return Wait(self._sooner(wake, now))
@@ -164,11 +159,29 @@ class Navigator:
             return self._navigate(goal, now) or self._dead_end(goal, now)
         return self._wait(now, wake)
 
+    def _next(self, now: float) -> tuple[ToolSpec | None, float | None]:
+        """The first tool that can be called now, else when one can be; neither, if none is worth waiting for."""
+        outlook, wake = self._outlook, None
+        for tool in self._schedule.ready:
+            spec = self._graph.tools[tool]
+            affordable = outlook.affordable(spec)
+            if not affordable and not outlook.may_become_affordable(spec, now):
+                continue
+            start = outlook.start_at(spec, now)
+            if start > now + INSTANT_S:
+                wake = start if wake is None else min(wake, start)
+            elif affordable:
+                return spec, None
+        return None, wake
+
     def _wait(self, now: float, until: float) -> Decision:
         """Wait, and say so once if it is for a tool that is out rather than for a short backoff."""
-        out = [tool for tool in self._schedule.ready if not self._outlook.admitted(self._graph.tools[tool], now)]
+        outlook, specs = self._outlook, [self._graph.tools[tool] for tool in self._schedule.ready]
+        out = [spec.name for spec in specs if not (outlook.affordable(spec) and outlook.admitted(spec, now))]
         if out and self._state.waiting_for != out[0]:
-            return Record(Waiting(now, out[0], until - now, "every way is closed until then"))
+            dear = not outlook.affordable(self._graph.tools[out[0]])
+            why = "other runs hold what it may cost" if dear else "every way is closed until then"
+            return Record(Waiting(now, out[0], until - now, why))
         if not out:
             return Wait(self._sooner(until, now))
         return Wait(self._sooner(self._outlook.look_at(out[0], until), now), out[0])

@@ -56,6 +56,7 @@ class RunStarted:
     llm_calls: int | None = None
     tokens: int | None = None
     tool_calls: int | None = None
+    finish_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,15 @@
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
-from agentroute.graph.cost import Rates
+from agentroute.graph.cost import Amounts, Rates
 from agentroute.graph.goal import GoalSpec
 from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.breaker import INSTANT_S
-from agentroute.guard.ledger import Ledger
+from agentroute.guard.ledger import Ledger, Limits
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, dollars
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.counted import Counts, within_counts
@@ -115,11 +116,37 @@ class Outlook:
 
     def affordable(self, spec: ToolSpec) -> bool:
         """Whether the worst case of one attempt fits into what is left."""
-        return self.ledger.fits(spec.worst)
+        return self.ledger.fits(spec.least)
+
+    def may_become_affordable(self, spec: ToolSpec, now: float) -> bool:
+        """Whether to wait for what other runs hold: it would be enough, and the run still has patience."""
+        since = self.state.waiting_since
+        is_patient = since is None or now - since < self.board.settings.patience_s - INSTANT_S
+        return is_patient and self.ledger.may_fit(spec.least)
+
+    def hold_for(self, spec: ToolSpec) -> Amounts:
+        """What is reserved for an attempt: its worst case, or as much of it as leaves enough for the rest of the route.
+
+        The second only for tools that can do with less.
+        """
+        if spec.least is spec.worst:
+            return spec.worst
+        state, left = self.state, self.ledger.left
+        under_way = {flight.tool for flight in state.relied_on}
+        rest = [t for t in state.route if t not in state.done and t not in under_way and t != spec.name]
+        kept = [self.graph.tools[tool].least for tool in rest]
+        usd = spec.worst.usd if left.usd is None else left.usd - sum(each.usd for each in kept)
+        tokens = spec.worst.tokens if left.tokens is None else left.tokens - sum(each.tokens for each in kept)
+        return spec.worst._replace(
+            usd=max(spec.least.usd, min(usd, spec.worst.usd)),
+            tokens=max(spec.least.tokens, min(tokens, spec.worst.tokens)),
+        )
 
     def start_at(self, spec: ToolSpec, now: float) -> float:
         """Earliest start of the next attempt."""
         earliest = self.state.not_before.get(spec.name, 0.0)
+        if not self.affordable(spec):  # others hold what it needs; whoever gives something back calls who waits
+            earliest = max(earliest, now + LONGEST_POLL_S)
         if not self.admitted(spec, now):
             moment = now + self.origin
             back = self.board.back_at(spec, moment)
@@ -145,7 +172,7 @@ class Outlook:
             return f"failed {state.tries[spec.name]} times"
         if spec.name in self.board.quarantined:
             return f"put aside: {self.board.quarantined[spec.name]}"
-        return None if self.affordable(spec) else "cannot be afforded"
+        return None if self.ledger.may_fit(spec.least) else "cannot be afforded"
 
     # ---------------------------------------------------------------- routes
 
@@ -161,16 +188,17 @@ class Outlook:
             return None
         sunk = frozenset(flight.tool for flight in self.state.relied_on if flight.attempt != past)
         for wait in (False, True) if patient else (False,):
-            problem = self._problem(goal, self._usable(now, sunk, patient=wait), sunk, now)
-            route = within_counts(problem, cheapest_route(problem), self._counts(sunk))
+            left = self.ledger.left_once_freed() if wait else self.ledger.left
+            problem = self._problem(goal, self._usable(now, sunk, patient=wait), sunk, left.usd, now)
+            route = within_counts(problem, cheapest_route(problem), self._counts(sunk, left))
             if route is not None:
                 return route
         return None
 
-    def _counts(self, sunk: Container[ToolId]) -> Counts:
-        """What the ledger leaves of things that are counted; what is under way has been counted."""
+    def _counts(self, sunk: Container[ToolId], left: Limits) -> Counts:
+        """What is left of things that are counted; what is under way has been counted."""
         specs = self.graph.routable.values()
-        return Counts(self.ledger.left, {spec.name: spec.worst for spec in specs if spec.name not in sunk})
+        return Counts(left, {spec.name: spec.least for spec in specs if spec.name not in sunk})
 
     def menu(self, goal: GoalId, now: float) -> tuple[Option, ...]:
         """What is left when `goal` is out of reach: the lesser goals that are feasible now, and handing over.
@@ -214,18 +242,24 @@ class Outlook:
         ]
 
     def _available(self, spec: ToolSpec, now: float, *, patient: bool) -> bool:
-        if self.admitted(spec, now):
+        affordable = self.affordable(spec)
+        if affordable and self.admitted(spec, now):
             return True
+        if not affordable and not self.may_become_affordable(spec, now):
+            return False
         wait = self.start_at(spec, now) - now
         in_time = self.deadline_s is None or now + wait < self.deadline_s
         return patient and wait <= self.board.settings.patience_s and in_time
 
-    def _problem(self, goal: GoalId, specs: list[ToolSpec], sunk: Container[ToolId], now: float) -> Problem:
+    def _problem(
+        self, goal: GoalId, specs: list[ToolSpec], sunk: Container[ToolId], limit: int | None, now: float
+    ) -> Problem:
         """The routing problem from here; what is `sunk` is already paid for.
 
-        A route has to fit into the money left at its worst: that it cannot be paid for is known before it is begun.
+        A route has to fit into the money left at its worst: that it cannot be paid for is known before it is begun. And
+        so is that enough is left to finish, whatever a step costs. Tools that can do with less count with the least.
         """
-        limit, deadline, seconds = self.ledger.left.usd, self.deadline_s, None
+        deadline, seconds = self.deadline_s, None
         if deadline is not None:
             seconds = {s.name: self.board.latency(s, now + self.origin, self.expected(s, goal)) for s in specs}
         return Problem(
@@ -235,9 +269,14 @@ class Outlook:
             weights={s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now, goal) for s in specs},
             latency_s=seconds,
             within_s=None if deadline is None else deadline - now,
-            usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else s.cost.worst for s in specs},
+            usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else self._held(s) for s in specs},
             within_usd=None if limit is None else NanoUsd(limit),
         )
+
+    def _held(self, spec: ToolSpec) -> NanoUsd:
+        """Nano-dollars that must be left for a tool of the route: of later ones, the share that is to be kept."""
+        usd, share = spec.least.usd, self.state.limits.finish_share
+        return NanoUsd(usd if share == 1 or self.satisfied(spec.requires) else ceil(usd * share))
 
     def signals_about(self, spec: ToolSpec) -> list[HealthSignal]:
         """What monitors of this run say about a tool or its provider, as signals among those of all runs."""

@@ -64,6 +64,7 @@ class RunState:
         settling: Attempts that have been looked into or undone, where what follows from that is not on record yet.
         auxiliary_failures: Latest failure to verify or undo, by the attempt it was about.
         waiting_for: Tool that the run said it waits for.
+        waiting_since: When it began to wait, for this tool or others, without calling one since.
         unresolved: Effects that a person has to look at.
         gave_up: Why the last goal was given up, if one was.
         menu: Choices of a suspended run.
@@ -98,6 +99,7 @@ class RunState:
     settling: set[AttemptId] = field(default_factory=set[AttemptId])
     auxiliary_failures: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
     waiting_for: ToolId | None = None
+    waiting_since: float | None = None
     unresolved: dict[AttemptId, Unresolved] = field(default_factory=dict[AttemptId, Unresolved])
     gave_up: str = ""
     menu: tuple[Option, ...] = ()
@@ -127,7 +129,7 @@ class RunState:
         flights = self.in_flight.values()
         return [f for f in flights if f.attempt not in self.hedged] if self.hedged else list(flights)
 
-    def apply(self, event: Event) -> None:  # noqa: C901, PLR0912  # one flat case per kind of fact, ordered by frequency
+    def apply(self, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915  # one flat case per kind of fact, ordered by frequency
         """Fold one fact into the state."""
         match event:
             case AttemptStarted():
@@ -164,6 +166,7 @@ class RunState:
                 self._unresolved(event)
             case Waiting():
                 self.waiting_for = event.tool
+                self.waiting_since = event.at if self.waiting_since is None else self.waiting_since
             case Suspended():
                 self.menu, self.suspended_for = event.menu, event.reason
             case Chosen():
@@ -183,7 +186,7 @@ class RunState:
         self.agent, self.started_wall = event.agent, event.wall
         self.asked = self.goal = event.goal
         usd = None if event.budget is None else dollars(event.budget)
-        self.limits = Budget(usd, event.deadline_s, event.llm_calls, event.tokens, event.tool_calls)
+        self.limits = Budget(usd, event.deadline_s, event.llm_calls, event.tokens, event.tool_calls, event.finish_share)
         self.artifacts = dict(event.inputs)
         self.inputs = frozenset(event.inputs)
 
@@ -203,7 +206,7 @@ class RunState:
                 self.step_knew.setdefault(event.tool, frozenset(self.artifacts))
         self.in_flight[event.attempt] = event
         self.tries[event.tool] = event.number
-        self.waiting_for = None
+        self.waiting_for = self.waiting_since = None
         self.model_calls += event.calls_model
         self.tool_calls += 1
 
@@ -306,7 +309,7 @@ class RunState:
 
     def _resumed(self, event: Resumed) -> None:
         """Nobody is waiting for the attempts of the process that is gone."""
-        self.waiting_for = None
+        self.waiting_for = self.waiting_since = None
         self.settling.clear()
         self.not_before = {tool: min(at, event.at) for tool, at in self.not_before.items()}
 

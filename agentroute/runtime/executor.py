@@ -100,7 +100,7 @@ class Executor:
         Nothing is awaited between the decision and the claims on money and health, so no other run comes in between.
         """
         spec, services = call.tool, self._services
-        reservation = self._ledger.reserve(spec.worst)
+        reservation = self._ledger.reserve(call.hold or spec.worst)
         if reservation is None:
             return None
         again = spec.name in self._state.tries

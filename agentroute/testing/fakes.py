@@ -175,6 +175,7 @@ def fake_tool(
     compensate: str | None = None,
     optional: Iterable[str] = (),
     calls_model: bool = False,
+    tokens: int = 0,
     honours_key: bool = False,
     when: Guard | None = None,
     ensure: Callable[[Any], bool] | None = None,
@@ -203,6 +204,7 @@ def fake_tool(
         compensate=None if compensate is None else ToolId(compensate),
         optional=tuple(map(ArtifactId, optional)),
         calls_model=calls_model,
+        tokens=tokens,
     )
     return FakeTool(spec, World() if world is None else world, seconds, price, honours_key, when, ensure)
 

@@ -1,6 +1,5 @@
 """Laws of ledgers, whatever is reserved, settled, released and forgotten, held against books kept by hand."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from hypothesis import given, note
@@ -188,8 +187,7 @@ def test_what_is_overspent_affords_nothing_free_or_not() -> None:
 def test_who_waits_is_told_when_something_is_given_back() -> None:
     told: list[str] = []
     shared = Ledger(Limits(usd=10))
-    tell: Callable[[], None] = lambda: told.append("freed")  # noqa: E731
-    shared.freed["me"] = tell
+    shared.freed = lambda: told.append("freed")
     reservation = Ledger(UNLIMITED, above=[shared]).reserve(Amounts(6))
     assert reservation is not None
     assert told == []

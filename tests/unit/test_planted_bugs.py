@@ -303,7 +303,7 @@ def retry_after_unheard(patch: pytest.MonkeyPatch) -> None:
 
 def bottomless(self: Ledger, limits: Limits = UNLIMITED, **_: Any) -> None:
     del limits
-    self.limits, self.above, self.freed = UNLIMITED, (), {}
+    self.limits, self.above, self.freed = UNLIMITED, (), None
     self.spent = self.reserved = NOTHING
 
 

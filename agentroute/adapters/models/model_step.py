@@ -19,6 +19,7 @@ from agentroute.graph.artifact import ArtifactType, artifact_type
 from agentroute.graph.cost import Amounts, Cost, checked
 from agentroute.graph.goal import resolve_need
 from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
+from agentroute.guard.ledger import Reservation
 from agentroute.ids import ArtifactId, ToolId, dollars
 from agentroute.ports import Completion, Guard, LanguageModel, Tool, Values
 
@@ -71,6 +72,7 @@ class Step:
         answer: The JSON object that the models are asked for.
         wrapped: Whether the artifact is the field ``value`` of that object.
         max_tokens: Tokens an answer may have.
+        min_tokens: Tokens that it can do with, where the budget is short.
         max_input_bytes: Bytes that prompt and inputs may have together.
         language_model: Who is asked.
     """
@@ -83,6 +85,7 @@ class Step:
     answer: type[BaseModel]
     wrapped: bool
     max_tokens: int
+    min_tokens: int
     max_input_bytes: int
     language_model: PricedModel
 
@@ -104,8 +107,8 @@ class Step:
             raise ToolError(f"{why}; shorten the inputs or raise the limit", kind="permanent")
         return messages
 
-    def read(self, completion: Completion) -> Any:
-        """Parse an answer into the artifact.
+    def read(self, completion: Completion, max_tokens: int) -> Any:
+        """Parse an answer of at most so many tokens into the artifact.
 
         Raises:
             ToolError: Of kind contract: it is not JSON, or not what was asked for. The answer itself is not repeated.
@@ -117,8 +120,8 @@ class Step:
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False, include_context=False)[0]
             place = ".".join(str(part) for part in (self.output.id, *first["loc"]))
-            cut = completion.output_tokens >= self.max_tokens
-            why = f"; the answer was cut at max_tokens={self.max_tokens}" if cut else ""
+            cut = completion.output_tokens >= max_tokens
+            why = f"; the answer was cut at max_tokens={max_tokens}" if cut else ""
             raise ToolError(f"{place}: {first['msg']}{why}", kind="contract") from None
 
     def _ask(self, prompt: Callable[..., str], inputs: Values) -> str:
@@ -165,12 +168,13 @@ class ModelStep:
         bill = 0.0
         try:
             messages = step.messages(inputs)
+            max_tokens = self._max_tokens(messages, attempt.reservation)
             bill = dollars(self.spec.cost.worst)  # also for a call that is cut off: it may have been billed
             completion = await step.language_model.complete(
                 self.model,
                 messages,
                 answer=step.answer,
-                max_tokens=step.max_tokens,
+                max_tokens=max_tokens,
                 timeout_s=self.spec.timeout_s,
             )
             bill = bill if completion.usd is None else completion.usd
@@ -188,7 +192,22 @@ class ModelStep:
         attempt.model = self.model
         if completion.usd is not None:
             attempt.tokens = (completion.input_tokens, completion.output_tokens)
-        return {step.output.id: step.read(completion)}
+        return {step.output.id: step.read(completion, max_tokens)}
+
+    def _max_tokens(self, messages: Sequence[Mapping[str, str]], held: Reservation | None) -> int:
+        """Tokens that the answer may have: as declared, or as many as what was reserved pays for."""
+        if held is None or self._is_paid(messages, self.step.max_tokens, held):
+            return self.step.max_tokens
+        low, high = self.step.min_tokens, self.step.max_tokens - 1
+        while low < high:
+            asked = (low + high + 1) // 2
+            low, high = (asked, high) if self._is_paid(messages, asked, held) else (low, asked - 1)
+        return low
+
+    def _is_paid(self, messages: Sequence[Mapping[str, str]], max_tokens: int, held: Reservation) -> bool:
+        """Whether what was reserved pays for a call, whatever is answered."""
+        worst = self.step.language_model.worst_case(self.model, messages, max_tokens, answer=self.step.answer)
+        return worst.usd <= held.amounts.usd and worst.tokens <= held.amounts.tokens
 
 
 def llm_step(
@@ -199,6 +218,7 @@ def llm_step(
     prompt: Prompt,
     models: Sequence[str],
     max_tokens: int = 1_024,
+    min_tokens: int | None = None,
     max_input_bytes: int = 16_384,
     usual_share: float = 0.25,
     latency_s: float = 0.0,
@@ -223,6 +243,8 @@ def llm_step(
             tools returned out of it, the inputs are sent along as data anyway.
         models: As litellm writes them, ``openai/gpt-5-mini``.
         max_tokens: Tokens of an answer, reasoning included.
+        min_tokens: Tokens that it can do with. Where the budget does not allow for `max_tokens`, the model is asked for
+            less, down to this; left out, it is not asked then.
         max_input_bytes: Bytes of prompt and inputs; a longer one fails without a call.
         usual_share: Share of both limits that a usual call uses, 0 to 1; the expected price follows from it.
         latency_s: Expected duration, seconds.
@@ -255,7 +277,8 @@ def llm_step(
         ['summarise@openai/gpt-5-mini', 'summarise@openai/gpt-5']
     """
     subject = f"llm_step {name!r}"
-    _check(subject, models, max_tokens, max_input_bytes, usual_share)
+    least = max_tokens if min_tokens is None else min_tokens
+    _check(subject, models, max_tokens, least, max_input_bytes, usual_share)
     types: dict[ArtifactId, ArtifactType] = {}
     requires = tuple(resolve_need(item, subject, types) for item in inputs)
     produced = artifact_type(output, subject=subject)
@@ -269,6 +292,7 @@ def llm_step(
         answer=answer,
         wrapped=wrapped,
         max_tokens=max_tokens,
+        min_tokens=least,
         max_input_bytes=max_input_bytes,
         language_model=language_model or LiteLlm(),
     )
@@ -276,28 +300,38 @@ def llm_step(
     guard = None if when is None else _guard(when, subject, step)
 
     def tool(model: str) -> ModelStep:
-        worst = _worst(step, model)
+        worst, kept = _worst(step, model, step.max_tokens), _worst(step, model, step.min_tokens)
         spec = ToolSpec(
             name=ToolId(f"{name}@{model}"),
             requires=requires,
             produces=(produced.id,),
-            cost=_cost(step, model, worst, usual_share, latency_s=latency_s, risk=risk),
+            cost=_cost(step, model, worst, kept, usual_share, latency_s=latency_s, risk=risk),
             effect="read",
             timeout_s=timeout_s,
             provider=provider,
             calls_model=True,
             tokens=worst.tokens,
+            least_tokens=kept.tokens,
         )
         return ModelStep(model, spec, step, when=guard, ensure=ensure)
 
     return [tool(model) for model in models]
 
 
-def _check(subject: str, models: Sequence[str], max_tokens: int, max_input_bytes: int, usual_share: float) -> None:
+def _check(  # noqa: PLR0917  # called once, in this order
+    subject: str,
+    models: Sequence[str],
+    max_tokens: int,
+    min_tokens: int,
+    max_input_bytes: int,
+    usual_share: float,
+) -> None:
     if isinstance(models, str) or not models or len(set(models)) != len(models):
         raise DefinitionError(subject, f"models must be a list of one or more different names, not {models!r}")
     if min(max_tokens, max_input_bytes) < 1:
         raise DefinitionError(subject, "max_tokens and max_input_bytes must be at least 1")
+    if not 1 <= min_tokens <= max_tokens:
+        raise DefinitionError(subject, f"min_tokens must be from 1 to max_tokens ({max_tokens}), not {min_tokens}")
     checked(subject, "usual_share", usual_share, largest=1.0)
 
 
@@ -343,13 +377,15 @@ def _answer(output: Any, subject: str) -> tuple[type[BaseModel], bool]:
     return answer, not is_object
 
 
-def _worst(step: Step, model: str) -> Amounts:
-    """What no call can exceed."""
+def _worst(step: Step, model: str, max_tokens: int) -> Amounts:
+    """What no call can exceed whose answer may have so many tokens."""
     longest = [{"role": "system", "content": ""}, {"role": "user", "content": "x" * step.max_input_bytes}]
-    return step.language_model.worst_case(model, longest, step.max_tokens, answer=step.answer)
+    return step.language_model.worst_case(model, longest, max_tokens, answer=step.answer)
 
 
-def _cost(step: Step, model: str, worst: Amounts, usual_share: float, *, latency_s: float, risk: float) -> Cost:
+def _cost(  # called once, in this order
+    step: Step, model: str, worst: Amounts, kept: Amounts, usual_share: float, *, latency_s: float, risk: float
+) -> Cost:
     """Price one attempt: what a usual call costs, and what none can exceed."""
     expected = step.language_model.estimate(
         model,
@@ -357,4 +393,5 @@ def _cost(step: Step, model: str, worst: Amounts, usual_share: float, *, latency
         output_tokens=round(step.max_tokens * usual_share),
     )
     usd_max = dollars(worst.usd)
-    return Cost(usd=min(expected, usd_max), usd_max=usd_max, latency_s=latency_s, risk=risk)
+    usd = min(expected, usd_max)
+    return Cost(usd=usd, usd_max=usd_max, latency_s=latency_s, risk=risk, usd_least=dollars(kept.usd))
