@@ -100,7 +100,7 @@ def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Outcome]:
         if number > MOST_RECORDS:
             raise DocumentError(file, number, 1, f"the log has more than {MOST_RECORDS:,} lines; split it")
         try:
-            record = _Record.model_validate(parse_json(line.decode()))
+            record = _Record.model_validate(parse_json(line.decode().strip()))
         except ValidationError as error:
             raise DocumentError(file, number, 1, told(error)) from None
         except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8

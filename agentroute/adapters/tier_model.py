@@ -34,6 +34,7 @@ Weight = Annotated[float, Field(ge=-1e3, le=1e3, allow_inf_nan=False)]
 Position = Annotated[int, Field(ge=0, lt=DIMENSIONS, strict=False)]
 Weights = Annotated[dict[Position, Weight], Field(max_length=DIMENSIONS)]
 Usd = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Point = Annotated[tuple[Usd, Usd], Field(strict=False)]  # JSON has no tuples
 
 
 class _Strict(BaseModel):
@@ -53,7 +54,7 @@ class _File(_Strict):
     features: Literal["crc32-4096-1024"]
     shared: Weights = {}
     tiers: Annotated[dict[Name, _Tier], Field(max_length=MOST_TIERS)]
-    spending: Annotated[list[tuple[Usd, Usd]], Field(max_length=1_000)] = []
+    spending: Annotated[list[Point], Field(max_length=1_000)] = []
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class TierModel:
         except ValidationError as error:
             raise DefinitionError(str(path), told(error)) from None
         try:
-            spending = Spending(document.spending) if document.spending else None
+            spending = Spending(tuple(document.spending)) if document.spending else None
         except DefinitionError as error:
             raise DefinitionError(str(path), str(error)) from None
         tiers = {

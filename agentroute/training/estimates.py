@@ -49,11 +49,11 @@ class Overlap:
     def why_not(self) -> str | None:
         """Why there is no estimate; None: there is one."""
         if self.effective < FEWEST_EFFECTIVE:
-            return f"worth only {self.effective:.0f} records, {FEWEST_EFFECTIVE:.0f} are needed"
+            return f"it is worth {self.effective:.0f} records of this policy, and {FEWEST_EFFECTIVE:.0f} are needed"
         slack = 1.5 * (self.support.high - self.support.low) + 0.02  # three standard errors, and rounding
         if abs(self.support.mean - 1.0) > slack:
-            why = "never took what this policy would take" if self.support.mean < 1.0 else "has wrong propensities"
-            return f"weights add up to {self.support.mean:.2f} a record instead of 1: somewhere the log {why}"
+            why = "could never take what this policy would" if self.support.mean < 1.0 else "has wrong propensities"
+            return f"its records count {self.support.mean:.2f} each instead of 1, so somewhere it {why}"
         return None
 
 
@@ -73,7 +73,7 @@ def average(values: Floats, runs: NDArray[np.int64]) -> Estimate:
 def self_normalised(values: Floats, weights: Floats, runs: NDArray[np.int64]) -> Estimate:
     """Mean weighed by inverse propensities, over their sum (Hájek 1971; Swaminathan and Joachims 2015)."""
     total = float(np.sum(weights))
-    mean = float(weights @ values) / total
+    mean = float(np.sum(weights * values)) / total
     return _interval(mean, weights * (values - mean) * len(values) / total, runs)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from agentroute.routing.tiers.situation import DIMENSIONS
-from agentroute.training.descent import least
+from agentroute.training.descent import dot, least
 from agentroute.training.rows import Floats, Rows
 
 SHARED_PENALTY: Final = 6.0
@@ -53,7 +53,7 @@ def fit(
 
     def slope(point: Floats) -> tuple[float, Floats]:
         weights, base = point[: blocks * DIMENSIONS], point[blocks * DIMENSIONS :]
-        value = float(penalty @ (weights * weights)) / 2
+        value = dot(penalty, weights * weights) / 2
         gradient = np.concatenate([penalty * weights, np.zeros(len(tiers))])
         parts = weights.reshape(blocks, DIMENSIONS)
         for number, tier in enumerate(tiers):

@@ -165,10 +165,10 @@ def told(chances: Chances, outcome: Outcome) -> dict[str, float]:
     return chances.of(outcome.situation, dict.fromkeys(outcome.tiers, UNKNOWN))
 
 
-def _propensities(outcome: Outcome, said: Mapping[str, float], plan: Plan) -> dict[str, float]:
-    """With which chance the policy would have taken each tier."""
+def question_of(outcome: Outcome, said: Mapping[str, float], plan: Plan) -> Question:
+    """What the policy would have been asked."""
     tiers = [Tier(ToolId(name), nanos(usd), nanos(usd), said[name]) for name, usd in outcome.tiers.items()]
-    question = Question(
+    return Question(
         tiers=tiers,
         affordable=frozenset(tier.name for tier in tiers),
         worth=plan.worth,
@@ -177,7 +177,12 @@ def _propensities(outcome: Outcome, said: Mapping[str, float], plan: Plan) -> di
         tried=frozenset(ToolId(name) for name, times in outcome.situation.tried.items() if times),
         draw=0.0,  # the propensities do not depend on how the dice fall
     )
-    return {str(name): chance for name, chance in decide(plan.policy, question).propensities.items()}
+
+
+def _propensities(outcome: Outcome, said: Mapping[str, float], plan: Plan) -> dict[str, float]:
+    """With which chance the policy would have taken each tier."""
+    propensities = decide(plan.policy, question_of(outcome, said, plan)).propensities
+    return {str(name): chance for name, chance in propensities.items()}
 
 
 def _likeliest(propensities: Mapping[str, float]) -> str:

@@ -12,7 +12,11 @@ from agentroute.graph.cost import LARGEST
 from agentroute.ids import NanoUsd, nanos
 
 FASTEST: Final = 1.0
-"""Largest rate: a run that takes twice what was meant divides what success is worth by e at most."""
+"""Largest rate: a run that takes twice what was meant divides what success is worth by e."""
+
+MOST_OVER: Final = 10.0
+"""What one run took beyond what was meant counts at most so often. With a tighter bound, spending would
+settle above what was meant where few runs take much and many take little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Pace:
 
     def after(self, spent: NanoUsd, meant: NanoUsd) -> Self:
         """What success is worth after a run that took `spent` where `meant` was meant to be taken."""
-        over = min(1.0, spent / meant - 1.0) if meant > 0 else float(spent > 0)
+        over = min(MOST_OVER, spent / meant - 1.0) if meant > 0 else float(spent > 0)
         moved = self.usd_per_success * exp(-self.rate * over)
         return replace(self, usd_per_success=min(self.most, max(self.least, moved)))
 
@@ -93,4 +97,16 @@ class Spending:
             return self.points[-1][0]
         (low, cheap), (high, dear) = self.points[after - 1], self.points[after]
         share = (usd - cheap) / (dear - cheap)
-        return exp(log(low) + share * (log(high) - log(low)))
+        return min(high, max(low, exp(log(low) + share * (log(high) - log(low)))))
+
+
+def spendable(left: NanoUsd, steps: int, *, cheap: NanoUsd, dear: NanoUsd) -> NanoUsd:
+    """What of the money left the steps that are left can really take: each has a call of the cheap or the dear tier.
+
+    The rest of a division buys nothing, and whoever counts on it spends too much on the first steps.
+    """
+    floor = steps * cheap
+    if left <= floor or dear <= cheap:
+        return NanoUsd(min(left, floor))
+    upgrades = min(steps, (left - floor) // (dear - cheap))
+    return NanoUsd(floor + upgrades * (dear - cheap))
