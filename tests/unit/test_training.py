@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import random
 import subprocess
 import sys
@@ -399,3 +400,16 @@ def test_mistakes_are_told_with_their_place(log: str, tmp_path: Path) -> None:
     assert "no record of the log says" in err
     _, err = typed("replay", log, "--model", "none.json", status=2)
     assert "none.json:1:1: cannot be read" in err
+
+
+def test_without_numpy_it_is_said_what_to_install(log: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util\nfind = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, package=None: None if name == 'numpy' else find(name, package)\n"
+    )
+    code = "from agentroute.cli.main import main; main()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", code, "budget", "train", log]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert done.returncode == 2
+    assert "error: agentroute budget needs numpy: pip install 'agentroute[train]'" in done.stderr
