@@ -15,7 +15,7 @@ from agentroute.routing.tiers.pace import Spending
 from agentroute.routing.tiers.situation import DIMENSIONS
 
 LARGEST_FILE = 16 * 1024 * 1024
-"""Bytes of a model file; a tier takes some 60 kilobytes."""
+"""Bytes of a model file; a tier takes some hundred kilobytes."""
 
 MOST_TIERS = 256
 """Tiers that a model may know."""
