@@ -50,7 +50,8 @@ def main() -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
     figures: dict[str, Any] = {}
     for whole in sets:
-        data = whole.some(np.random.default_rng(0).permutation(len(whole.texts))[: options.questions or None])
+        few = np.random.default_rng(0).permutation(len(whole.texts))[: options.questions]
+        data = whole.some(few) if options.questions else whole
         console.rule(f"{data.name}: {len(data.texts):,} questions, {len(data.tiers)} tiers, {options.seeds} splits")
         console.print(show.tiers(data))
         found = _measured(data, options.parts or PARTS, options.seeds)

@@ -8,10 +8,11 @@ import time
 
 import pytest
 
+from agentroute.cli.budget import POLICY_NAMES
 from agentroute.errors import DefinitionError
 from agentroute.ids import NanoUsd, ToolId, nanos
 from agentroute.routing.tiers.chances import Chances, TierWeights
-from agentroute.routing.tiers.policy import AlwaysCheap, Learned, Threshold, decide, policy_named
+from agentroute.routing.tiers.policy import POLICIES, AlwaysCheap, Learned, Threshold, decide, policy_named
 from agentroute.routing.tiers.question import Question, Tier, attempt_cost
 from agentroute.routing.tiers.situation import DIMENSIONS, MOST_TOKENS, WORD_BUCKETS, Situation, sketch
 
@@ -60,6 +61,10 @@ def test_a_policy_goes_by_its_name() -> None:
         policy_named("always-cheap", least=0.5)
     with pytest.raises(DefinitionError, match="least must be a number from 0 to 1"):
         Threshold(1.5)
+
+
+def test_the_command_line_knows_every_policy() -> None:
+    assert tuple(POLICIES) == POLICY_NAMES
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
