@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from agentroute.adapters.functions import FunctionTool, tool
     from agentroute.adapters.http.secret import Secret
     from agentroute.adapters.http.tools import http_tool
+    from agentroute.adapters.local_exchange import LocalExchange
     from agentroute.adapters.mcp.servers import McpServers
     from agentroute.adapters.models.language_model import LiteLlm
     from agentroute.adapters.models.model_step import llm_step
@@ -67,6 +68,7 @@ _WHERE = {
     "IntentRule": "agentroute.run.watching",
     "JournalError": "agentroute.errors",
     "LiteLlm": "agentroute.adapters.models.language_model",
+    "LocalExchange": "agentroute.adapters.local_exchange",
     "McpServers": "agentroute.adapters.mcp.servers",
     "Monitor": "agentroute.ports",
     "NoRouteError": "agentroute.errors",
@@ -111,6 +113,7 @@ __all__ = [
     "IntentRule",
     "JournalError",
     "LiteLlm",
+    "LocalExchange",
     "McpServers",
     "Monitor",
     "NoRouteError",

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,7 @@ from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.adapters.priors import Priors
-from agentroute.adapters.probes import Probe, Probes
+from agentroute.adapters.probes import probes_of
 from agentroute.adapters.signature import Function
 from agentroute.adapters.surroundings import Surroundings
 from agentroute.errors import ConfigurationError, DefinitionError, InputError, NoRouteError, UnknownRunError
@@ -29,7 +30,17 @@ from agentroute.graph.tool import AtLeast, KOfN, Need, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, GoalId, NanoUsd, RunId, ToolId, dollars
-from agentroute.ports import Clock, Journal, LanguageModel, Monitor, Observer, Tool, ToolExecutor, ToolSource
+from agentroute.ports import (
+    Clock,
+    HealthExchange,
+    Journal,
+    LanguageModel,
+    Monitor,
+    Observer,
+    Tool,
+    ToolExecutor,
+    ToolSource,
+)
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.health import Health
 from agentroute.run.events import Chosen, Event, Resumed, RunStarted
@@ -40,6 +51,7 @@ from agentroute.run.watching import RunMonitor
 from agentroute.runtime.experience import Experience
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls, Services
+from agentroute.runtime.sharing import Sharing
 from agentroute.runtime.watch import Watch
 
 if TYPE_CHECKING:
@@ -70,6 +82,7 @@ class Agent:
         clock: The time; the event loop's by default.
         seed: Makes run ids and jitter reproducible.
         monitors: Watch the tools beside the runs (`Probes`), or each run (`Risk`, `Intent`, `Progress`, `Burn`).
+        exchange: Shares health with other processes, while somebody is inside of ``async with agent`` or a run goes on.
 
     Raises:
         DefinitionError: Something does not fit together, with its name and why; or the file of priors is refused.
@@ -95,6 +108,7 @@ class Agent:
         clock: Clock | None = None,
         seed: int | None = None,
         monitors: Sequence[Monitor | RunMonitor] = (),
+        exchange: HealthExchange | None = None,
     ) -> None:
         """Check that the parts fit and derive the graph."""
         if isinstance(max_concurrency, bool) or max_concurrency < 1:
@@ -126,7 +140,8 @@ class Agent:
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
         )
-        self._monitors = (*_probes(callable_tools), *_beside(monitors))
+        self._monitors = (*probes_of(callable_tools), *_beside(monitors))
+        self._sharing = self._new_sharing(exchange)
         self._watch = self._new_watch()
         self._watchers: list[AbstractAsyncContextManager[None]] = []
         self._sources = _sources(callable_tools)
@@ -149,6 +164,7 @@ class Agent:
         model: LanguageModel | None = None,
         trace: bool = True,
         monitors: Sequence[Monitor | RunMonitor] | None = None,
+        exchange: HealthExchange | None = None,
         wrap_executor: Callable[[ToolExecutor, Clock], ToolExecutor] | None = None,
     ) -> Self:
         """The same agent in other surroundings; tools stay shared, and so does health unless `health` is given.
@@ -166,6 +182,8 @@ class Agent:
             priors: As for `Agent`.
             model: As for `Agent`.
             monitors: In place of those there are, probes of the tools included.
+            exchange: In place of the one there is. With `health`, there is none unless it is given here: the agent
+                neither tells nor hears anything of what it was before.
             trace: False leaves traces and logs out, and observers given so far.
             wrap_executor: Given what makes the calls and the clock, returns what makes them from here on, such as a
                 fault injector.
@@ -198,11 +216,17 @@ class Agent:
             twin._services = replace(twin._services, board=self._new_board(health), slots=slots)  # noqa: SLF001
         twin._planner = twin._new_planner()  # noqa: SLF001
         twin._monitors = self._monitors if monitors is None else _beside(monitors)  # noqa: SLF001
+        if health is not None or exchange is not None:
+            twin._sharing = twin._new_sharing(exchange)  # noqa: SLF001
         twin._watch, twin._watchers = twin._new_watch(), []  # noqa: SLF001
         return twin
 
     def _new_watch(self) -> Watch:
-        return Watch(self._monitors, self._services.board, self._services.clock)
+        sharing = () if self._sharing is None else self._sharing.parts
+        return Watch((*self._monitors, *sharing), self._services.board, self._services.clock)
+
+    def _new_sharing(self, exchange: HealthExchange | None) -> Sharing | None:
+        return None if exchange is None else Sharing(exchange, self._services.board, self._services.clock)
 
     def _new_board(self, health: Health) -> HealthBoard:
         board = HealthBoard(health, alternatives=self.graph.alternatives)
@@ -409,6 +433,18 @@ class Agent:
         """
         return self._priors.merged(await self._experience.known(self._services.journal, self.graph))
 
+    async def keep_learned(self, path: str | os.PathLike[str]) -> None:
+        """Add to a file of priors what runs have shown and this agent has not added before; see `learned`.
+
+        Several processes may add to one file at the same time, and none loses what another has added.
+
+        Raises:
+            DefinitionError: What is in the file is refused.
+            ConfigurationError: It cannot be locked or written. Nothing is lost: it is added the next time.
+        """
+        services = self._services
+        await self._experience.keep(services.journal, self.graph, partial(Priors.add, path))
+
     def run_sync(self, *values: Any, **options: Any) -> RunResult:
         """`run`, for scripts without an event loop of their own."""
 
@@ -597,12 +633,6 @@ def _sources(tools: Iterable[Tool]) -> list[ToolSource]:
     """What the tools have open, each once."""
     found = {id(source): source for tool in tools if (source := getattr(tool, "source", None)) is not None}
     return list(found.values())
-
-
-def _probes(tools: Iterable[Tool]) -> tuple[Probes, ...]:
-    """A monitor for the tools that say how they can be probed."""
-    found: dict[str, Probe] = {t.spec.name: probe for t in tools if (probe := getattr(t, "probe", None)) is not None}
-    return (Probes(found),) if found else ()
 
 
 def _of_runs(monitors: Iterable[Monitor | RunMonitor]) -> tuple[RunMonitor, ...]:

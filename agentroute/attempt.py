@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from agentroute.errors import AgentrouteError
 from agentroute.graph.cost import checked
-from agentroute.guard.rate_limits import Headroom
+from agentroute.guard.rate_limits import LONGEST_WINDOW_S, Headroom
 from agentroute.ids import AttemptId, NanoUsd, RunId, ToolId, nanos
 
 
@@ -40,6 +40,8 @@ class Attempt:
     tokens: tuple[int, int] | None = None
     headroom: Headroom | None = field(default=None, repr=False)
     """What the provider said of a rate limit."""
+    wall: Callable[[], float] | None = field(default=None, repr=False)
+    """Seconds since 1970 by the clock of the agent, to read answers that name a moment."""
     charged: NanoUsd | None = field(default=None, repr=False)
     on_late: Callable[[bool], None] | None = field(default=None, repr=False)
     """Told (worked or not) when a call that was given up comes back after all; called on the event loop."""
@@ -61,15 +63,14 @@ class Attempt:
         Args:
             left: Calls that may still be made in this window.
             limit: Calls in a whole window; 0 if unknown, then only `left` counts.
-            resets_in_s: Seconds until the next window.
+            resets_in_s: Seconds until the next window; an hour at most, as for what answers say.
 
         Raises:
             DefinitionError: Not numbers from 0 up.
         """
         owner = f"rate limit of {self.step!r}"
-        self.headroom = Headroom(
-            checked(owner, "left", left), checked(owner, "limit", limit), checked(owner, "resets_in_s", resets_in_s)
-        )
+        wait_s = min(checked(owner, "resets_in_s", resets_in_s), LONGEST_WINDOW_S)
+        self.headroom = Headroom(checked(owner, "left", left), checked(owner, "limit", limit), wait_s)
 
 
 _current: ContextVar[Attempt] = ContextVar("agentroute_attempt")

@@ -104,7 +104,7 @@ class ToolError(AgentrouteError):
         message: For people; recorded with secrets redacted.
         kind: One of `FailureKind`. ``"transient"``, ``"rate_limited"`` and ``"permanent"`` promise that nothing
             happened; without a promise it is ``"ambiguous"``.
-        retry_after_s: Seconds the provider asked to wait, if it did.
+        retry_after_s: Seconds the provider asked to wait, if it did; it is heard for an hour at most.
 
     Attributes:
         headers: Of the HTTP answer behind it, where there was one; what they say of rate limits is heard.

@@ -92,6 +92,38 @@ class Monitor(Protocol):
         ...
 
 
+@runtime_checkable
+class HealthExchange(Protocol):
+    """Carries reports of health between processes whose tools mean the same by the same names.
+
+    It may lose reports, send them twice, late, or back to their sender; it may fail. No run notices more of that than
+    that a tool is avoided, or is not. It need not look into a report: whoever sent it, it is checked where it arrives.
+    """
+
+    @property
+    def name(self) -> str:
+        """Who this process is among the others, for people: host and process id, for example."""
+        ...
+
+    async def publish(self, report: str) -> None:
+        """Send a report to all others: JSON in ASCII, at most 7,500 bytes, a few times a second at most.
+
+        Raises:
+            Exception: Any. It is written to the log and tried again later; so it is if this takes more than 5 s.
+        """
+        ...
+
+    async def listen(self, take: Callable[[str], None]) -> None:
+        """Hand over what others send, until cancelled. `take` may be called at any time, from the event loop only.
+
+        What comes from outside should be bounded here; a report of more than 7,500 characters is refused in any case.
+
+        Raises:
+            Exception: Any. It is written to the log, and this is called again after a while.
+        """
+        ...
+
+
 class ToolSource(Protocol):
     """Something that must be open while its tools are used, such as a connection to an MCP server."""
 

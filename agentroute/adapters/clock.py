@@ -5,6 +5,9 @@ import time
 
 import anyio
 
+from agentroute.attempt import current
+from agentroute.errors import AgentrouteError
+
 
 class LoopClock:
     """Time of the running event loop: monotonic seconds on asyncio, virtual ones under trio's ``MockClock``."""
@@ -31,3 +34,12 @@ class SystemClock:
     def wall(self) -> float:
         """Seconds since 1970, UTC."""
         return time.time()
+
+
+def wall_time() -> float:
+    """Seconds since 1970, UTC: by the clock of the agent whose attempt is being served, else by the system's."""
+    try:
+        wall = current().wall
+    except AgentrouteError:
+        wall = None
+    return time.time() if wall is None else wall()

@@ -72,8 +72,12 @@ def write_json(path: str | os.PathLike[str], document: Any, *, what: str, indent
     try:
         _replace(Path(os.path.realpath(path)), text.encode())
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        why = getattr(error, "strerror", None) or str(error)
-        raise ConfigurationError(f"{path}: {what} cannot be written: {why}") from error
+        raise ConfigurationError(f"{path}: {what} cannot be written: {reason(error)}") from error
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be had, without its name."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _no_number(text: str) -> NoReturn:

@@ -26,6 +26,7 @@ from agentroute.run.events import (
     Compensated,
     Event,
     GuardClosed,
+    Hedged,
     LateResultFenced,
     Rerouted,
     Retried,
@@ -103,6 +104,9 @@ def describe(event: Event, asked: GoalId | None = None) -> _Line | None:  # noqa
             arrows = {"before": " > ".join(event.before), "after": " > ".join(event.after)}
             usd = {"weight_before_usd": dollars(event.weight_before), "weight_after_usd": dollars(event.weight_after)}
             return logging.WARNING, "rerouted", fields | arrows | usd
+        case Hedged():
+            fields = _fields(event, "attempt", "tool", "reason") | {"after": " > ".join(event.after)}
+            return logging.INFO, "hedged", fields
         case Waiting():
             return logging.INFO, "waiting", _fields(event, "tool", "seconds", "reason")
         case GuardClosed():

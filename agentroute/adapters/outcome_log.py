@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agentroute.adapters.json_file import parse_json, told
+from agentroute.adapters.json_file import parse_json, reason, told
 from agentroute.errors import ConfigurationError, DocumentError
 from agentroute.graph.cost import LARGEST
 from agentroute.routing.tiers.outcome import Outcome
@@ -129,8 +129,7 @@ def write_outcomes(path: str | os.PathLike[str], outcomes: Iterable[Outcome]) ->
                 stream.write(line_of(outcome).encode())
                 written += 1
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        why = getattr(error, "strerror", None) or str(error)
-        raise ConfigurationError(f"{path}: outcomes cannot be written: {why}") from error
+        raise ConfigurationError(f"{path}: outcomes cannot be written: {reason(error)}") from error
     return written
 
 
@@ -176,5 +175,4 @@ def _lines(path: Path, file: str) -> Iterator[tuple[int, bytes, bool]]:
                     raise DocumentError(file, number, 1, f"the line is longer than {LONGEST_LINE:,} bytes")
                 yield number, line, line.endswith(b"\n")
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DocumentError(file, 1, 1, f"cannot be read: {why}") from error
+        raise DocumentError(file, 1, 1, f"cannot be read: {reason(error)}") from error

@@ -1,14 +1,16 @@
 """What was learned, kept in a file: JSON, checked when it is read, replaced whole when it is written."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentroute.adapters.json_file import read_json, told, write_json
-from agentroute.errors import DefinitionError
+from agentroute.adapters.json_file import read_json, reason, told, write_json
+from agentroute.errors import ConfigurationError, DefinitionError
 from agentroute.graph.cost import LARGEST
 from agentroute.ids import GoalId, ToolId
 from agentroute.routing.knowledge import LONGEST_S, SHORTEST_S, Calls, Knowledge, bucket, middle
@@ -18,6 +20,9 @@ LARGEST_FILE = 4 * 1024 * 1024
 
 MOST_CALLS = 1e12
 """Largest count that is believed."""
+
+PATIENCE_S = 30.0
+"""Seconds that others may hold the lock of a file before it is given up: they need milliseconds."""
 
 Count = Annotated[float, Field(ge=0, le=MOST_CALLS, allow_inf_nan=False)]
 Usd = Annotated[float, Field(ge=0, le=LARGEST * MOST_CALLS, allow_inf_nan=False)]
@@ -84,8 +89,26 @@ class Priors(Knowledge):
             goals={GoalId(goal): _by_tool(tools) for goal, tools in document.goals.items()},
         )
 
+    @classmethod
+    def add(cls, path: str | os.PathLike[str], newer: Knowledge) -> Self:
+        """Add what came after to a file, which need not be there yet, and return what is in it now.
+
+        Of several processes that add to a file at the same time none loses what another has added: each reads it anew
+        and replaces it while it holds a lock on a file beside it, which the system takes from a process that dies.
+
+        Blocks while others add, for milliseconds each, and half a minute at most.
+
+        Raises:
+            DefinitionError: The file cannot be read or is refused, as by `load`.
+            ConfigurationError: It cannot be locked or written; it is left as it was.
+        """
+        with _alone(path):
+            known = cls.load(path, missing_ok=True).merged(newer)
+            known.save(path)
+        return known
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file, readable by its owner only.
+        """Write a file, readable by its owner only. Whatever it held is gone: to add to it, there is `add`.
 
         It is written beside the old one and takes its place at once. So whoever reads sees one or the other, never
         half of one; and of two that write at the same time, the last one's is kept.
@@ -117,3 +140,32 @@ def _as_json(tools: Mapping[ToolId, Calls]) -> dict[str, Any]:
         }
         for name, calls in sorted(tools.items())
     }
+
+
+@contextmanager
+def _alone(path: str | os.PathLike[str]) -> Generator[None]:
+    """Hold the lock that all who add to a file take in turn.
+
+    The lock is on a file beside it, which stays there: the file itself is replaced, and a lock on it would be one on
+    something that is gone. It is the system's, and not a note that somebody was here, which a process that is killed
+    would leave behind for ever; a file system that has no such locks is refused.
+
+    Raises:
+        ConfigurationError: It cannot be had.
+    """
+    from filelock import FileLock, Timeout  # not worth 0.1 s for those who keep nothing
+
+    try:
+        target = Path(os.path.realpath(path))
+        target.parent.stat()  # a folder that is not there would be made
+        lock = FileLock(target.with_name(f".{target.name}.lock"), PATIENCE_S, 0o600, fallback_to_soft=False)
+        lock.acquire()
+    except Timeout:
+        why = f"another process has held its lock for {PATIENCE_S:g} s"
+        raise ConfigurationError(f"{path}: what was learned cannot be written: {why}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or none
+        raise ConfigurationError(f"{path}: what was learned cannot be written: {reason(error)}") from error
+    try:
+        yield
+    finally:
+        lock.release()

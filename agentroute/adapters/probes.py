@@ -1,22 +1,36 @@
 """Active probes: ask tools how they are, before a run finds out."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from random import Random
-from typing import Any, cast
+from typing import Any, Final, Literal, cast
 
 import anyio
 import anyio.to_thread
 
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import checked
-from agentroute.ports import Clock
+from agentroute.ports import Clock, Tool
 from agentroute.routing.signals import HealthSignal
 
 Probe = Callable[[], Any]
-"""Asks a tool how it is: sync or async; an exception or False means that it is down."""
+"""Asks a tool how it is: sync or async; an exception or False means that it is down, `UNKNOWN` that nobody can say."""
+
+
+class Word(Enum):
+    """What a probe can answer besides yes and no."""
+
+    UNKNOWN = "cannot tell"
+
+
+UNKNOWN: Final = Word.UNKNOWN
+"""The answer of a probe that cannot tell. Nothing is said then, and what was said before fades."""
+
+EVERY_S = 10.0
+"""Seconds between two probes of the same, by default."""
 
 DOWN = 10.0
 """Factor on the weight of a tool whose probe failed: a detour, where there is one, and no outage."""
@@ -43,7 +57,7 @@ class Probes:
     """
 
     probes: Mapping[str, Probe]
-    every_s: float = 10.0
+    every_s: float = EVERY_S
     timeout_s: float = 2.0
     name: str = "probe"
     clock: Clock | None = None
@@ -69,11 +83,13 @@ class Probes:
             began = self._now()
             self._due[subject] = began + self.every_s * (0.5 + self.random.random())
             why = await self._down(probe)
+            if why is UNKNOWN:
+                continue
             factor, fresh_s = 1.0 if why is None else DOWN, MISSED * (self.every_s + self.timeout_s)
             reason = "answered" if why is None else why
             emit(HealthSignal(subject, "outage", self.name, reason, factor, at=began, fresh_s=fresh_s))
 
-    async def _down(self, probe: Probe) -> str | None:
+    async def _down(self, probe: Probe) -> str | Literal[Word.UNKNOWN] | None:
         """Why the subject is taken to be down; None if it is not. Never says more than the kind of an error."""
         answer: object = None
         try:
@@ -83,6 +99,8 @@ class Probes:
             return type(error).__name__
         if patience.cancelled_caught:
             return f"no answer within {self.timeout_s:g} s"
+        if answer is UNKNOWN:
+            return UNKNOWN
         return "said no" if answer is False else None
 
     def _now(self) -> float:
@@ -98,3 +116,21 @@ async def _asked(probe: Probe) -> object:
 
 def _call(probe: Probe) -> object:
     return probe()
+
+
+def probes_of(tools: Iterable[Tool]) -> tuple[Probes, ...]:
+    """Monitors for the tools that say how they can be probed, one for each pace.
+
+    Tools with ``probes_provider`` share one probe of their provider. A tool of the provider's own name would get its
+    signals instead, so where there is one they are probed each by itself.
+    """
+    tools = list(tools)
+    names = {tool.spec.name for tool in tools}
+    found: dict[float, dict[str, Probe]] = {}
+    for tool in tools:
+        if (probe := getattr(tool, "probe", None)) is None:
+            continue
+        shared = tool.spec.provider if getattr(tool, "probes_provider", False) else None
+        subject = tool.spec.name if shared is None or shared in names else shared
+        found.setdefault(getattr(tool, "probe_every_s", EVERY_S), {}).setdefault(subject, probe)
+    return tuple(Probes(probes, every_s) for every_s, probes in found.items())

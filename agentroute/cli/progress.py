@@ -14,6 +14,7 @@ from agentroute.run.events import (
     Compensated,
     Event,
     GuardClosed,
+    Hedged,
     LateResultFenced,
     Rerouted,
     Retried,
@@ -59,6 +60,8 @@ def describe(event: Event) -> tuple[str, str] | None:  # noqa: C901, PLR0912  # 
             return "yellow", f"retry     {event.tool} in {event.wait_s:.2f} s"
         case Rerouted():
             return "yellow", f"reroute   {_arrows(event.before)}  =>  {_arrows(event.after)}"
+        case Hedged():
+            return "yellow", f"hedge     {event.tool}: {event.reason}  =>  {_arrows(event.after)}"
         case Waiting():
             return "yellow", f"wait      {event.seconds:.1f} s for {event.tool}"
         case Verified():

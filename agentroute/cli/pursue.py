@@ -100,15 +100,9 @@ def to_the_end(agent: Agent, goal: str | None, inputs: dict[str, Any]) -> RunRes
 
 
 def keep_what_was_learned(agent: Agent, file: Path) -> None:
-    """Add what the run has taught to the file; if that cannot be done, say so and let the result stand.
-
-    The file is read anew: other processes may have written to it while the run went on.
-    """
+    """Add what the run has taught to the file; if that cannot be done, say so and let the result stand."""
     try:
-        given = Priors.load(file, missing_ok=True)
-        learned = anyio.run(agent.with_options(priors=given).learned)
-        if learned != given:
-            learned.save(file)
+        anyio.run(agent.keep_learned, file)
     except AgentrouteError as error:
         click.echo(f"note: {error}", err=True)
 

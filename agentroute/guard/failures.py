@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from agentroute.errors import ConfigurationError, FailureKind, ToolError
 from agentroute.graph.tool import Effect
-from agentroute.guard.rate_limits import Headroom, headroom_of, reset_of
+from agentroute.guard.rate_limits import LONGEST_WINDOW_S, Headroom, headroom_of, reset_of
 
 LONGEST_TEXT = 20_000
 """Characters of an exception's text that are looked at."""
@@ -42,7 +42,7 @@ class Failure:
         kind: What is known about it.
         error: Name of the exception's type.
         message: What it said, in one line, neither redacted nor cut to `LONGEST_MESSAGE` yet.
-        retry_after_s: Seconds the provider asked to wait, if it did.
+        retry_after_s: Seconds the provider asked to wait, if it did; at most `LONGEST_WINDOW_S`.
         headroom: What the headers of its answer said of a rate limit, if they did.
     """
 
@@ -88,7 +88,8 @@ def classify(error: BaseException, *, wall: float = 0.0) -> Failure:
 
 
 def _classified(error: BaseException, wall: float) -> Failure:
-    kind, retry_after_s = _kind(error, wall)
+    kind, asked_s = _kind(error, wall)
+    retry_after_s = None if asked_s is None else min(asked_s, LONGEST_WINDOW_S)
     text = " ".join(str(error)[:LONGEST_TEXT].split())
     said = headroom_of(_headers(error), wall)
     return Failure(kind, type(error).__name__, text or type(error).__name__, retry_after_s, said)
@@ -160,7 +161,7 @@ def _retry_after(headers: Mapping[str, str], wall: float, *, limited: bool) -> f
     if value is None:
         return reset_of(headers, wall) if limited else None
     if value.strip().isdecimal() and value.isascii():
-        return float(min(int(value.strip()[:9]), 10**8))
+        return float(value)
     when, theirs = _date(value), _date(headers.get("date"))
     if when is None:
         return None

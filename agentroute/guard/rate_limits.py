@@ -21,7 +21,10 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 LONGEST_WINDOW_S = 3600.0
-"""Seconds that a provider can shut itself off for by saying that nothing is left."""
+"""Seconds that a provider can shut itself off for at a time, by asking to wait or by saying that nothing is left.
+
+Whoever really wants more can say so again when asked again, at the price of one call an hour. Whoever says ten years by
+mistake is back in an hour. (What others allow: the OpenAI client two minutes, urllib3 six hours.)"""
 
 USUAL_WINDOW_S = 60.0
 """Seconds until the next window where nothing readable is said of it: most limits are per minute."""

@@ -42,8 +42,9 @@ class RetryBudget:
         A retry that was let through and one that was not counted yet may come together: the bucket never goes below
         nothing.
         """
-        self.tokens = max(0.0, min(self.reserve, self._at(now) + self.share - again))
-        self.as_of = max(self.as_of, now)
+        if again or self.tokens < self.reserve:  # else it is full, and stays so
+            self.tokens = max(0.0, min(self.reserve, self._at(now) + self.share - again))
+            self.as_of = max(self.as_of, now)
 
     def _at(self, now: float) -> float:
         return min(self.reserve, self.tokens + max(0.0, now - self.as_of) * self.reserve / REFILL_S)

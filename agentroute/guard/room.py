@@ -37,6 +37,10 @@ class Room:
         limit = self.calls * math.exp2(min(max(0.0, doublings), 64.0))
         return limit if limit < MOST else math.inf
 
+    def is_known(self, now: float) -> bool:
+        """Whether there is a limit at `now`: the calls that it admits are no more than the tool was seen to serve."""
+        return math.isfinite(self.limit(now))
+
     def crowded(self, served: int, now: float) -> None:
         """Note that calls were refused while so many were served."""
         self.calls, self.as_of = float(max(1, served)), now

@@ -25,6 +25,7 @@ Kind: TypeAlias = Literal["run", "step", "attempt", "decision", "other"]
 
 _DECISIONS: Final = frozenset({
     semconv.REROUTE_SPAN,
+    semconv.HEDGE_SPAN,
     semconv.ESCALATE_SPAN,
     semconv.ROUTE_SPAN,
     semconv.GUARD_SPAN,

@@ -204,12 +204,13 @@ def _decision(span: Span) -> Text:
     match span.name:
         case semconv.REROUTE_SPAN:
             return _reroute(span, tool, reason)
+        case semconv.HEDGE_SPAN:
+            return Text(f"hedged {tool}: {reason}\n  beside it: {_arrows(span)}\n  {_weight(span)}", "yellow")
         case semconv.ESCALATE_SPAN:
             return _escalation(span, reason)
         case semconv.ROUTE_SPAN:
-            route = clean(" > ".join(span.texts(semconv.ROUTE)))
-            text = Text(f"new route to {clean(span.text(semconv.GOAL))}: {route}\n{_weight(span)}; {reason}", "cyan")
-            return _append_weighed(text, span)
+            said = f"new route to {clean(span.text(semconv.GOAL))}: {_arrows(span)}\n{_weight(span)}; {reason}"
+            return _append_weighed(Text(said, "cyan"), span)
         case semconv.WAIT_SPAN:
             return Text(f"waited {duration(span.duration_s)} for {tool}: {reason}", "yellow")
         case semconv.SIGNAL_SPAN:
@@ -220,6 +221,10 @@ def _decision(span: Span) -> Text:
             return Text(f"closed {tool}: {reason}", "yellow")
         case _:
             return _effect(span, tool)
+
+
+def _arrows(span: Span) -> str:
+    return clean(" > ".join(span.texts(semconv.ROUTE)))
 
 
 def _effect(span: Span, tool: str) -> Text:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agentroute.graph.cost import Rates
@@ -16,6 +16,8 @@ from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
+from agentroute.routing.line import Line
+from agentroute.routing.reports import Subject
 from agentroute.routing.signals import HealthSignal, foremost
 from agentroute.routing.standing import Standing
 
@@ -49,7 +51,7 @@ PANIC_S = 1.0
 """Seconds between calls of the last way there is, when every alternative is out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that takes five times as long to make, and one is made for every call
 class Ticket:
     """A call under way: whom it says something about, in which generation of their breakers, and what was expected."""
 
@@ -57,8 +59,21 @@ class Ticket:
     number: int
     begun: float
     standings: tuple[Standing, ...]
-    generations: tuple[int, ...]
+    generations: list[int]
     expected: Expected
+
+
+@dataclass(slots=True)
+class Entry:
+    """All that the board has on one tool, to be found at once.
+
+    Attributes:
+        standings: Its own record first, then its provider's, if it has one.
+        declared: What its contract says of a call.
+    """
+
+    standings: tuple[Standing, ...]
+    declared: Expected
 
 
 class HealthBoard:
@@ -66,6 +81,7 @@ class HealthBoard:
 
     A provider stands beside its tools: what one of them meets, all of them are judged by, whichever record is worse.
     `version` changes when a route computed before may no longer be the cheapest. `latest` is when a call last began.
+    `line` is who waits for a tool.
     """
 
     def __init__(self, settings: Health, *, alternatives: Mapping[ToolId, Sequence[ToolSpec]] | None = None) -> None:
@@ -78,16 +94,14 @@ class HealthBoard:
         self.settings = settings
         self.version = 0
         self.latest = 0.0
+        self.line = Line()
         self._alternatives = alternatives or {}
         self._fading = settings.fading
         self._tools: dict[ToolId, Standing] = {}
         self._providers: dict[str, Standing] = {}
-        self._retries: dict[ToolId, RetryBudget] = {}
-        self._retry_budgets: dict[str, RetryBudget] = {}
         self._numbers = itertools.count()
         self._signalled = False
-        self._records: dict[ToolId, tuple[Standing, ...]] = {}
-        self._declared: dict[ToolId, Expected] = {}
+        self._entries: dict[ToolId, Entry] = {}
 
     # ---------------------------------------------------------------- what routes ask
 
@@ -112,15 +126,24 @@ class HealthBoard:
             expected: What earlier runs have shown of such calls; as declared, if left out.
             also: What monitors of the run itself say, on top of what is known to all.
         """
-        known, standings = expected or self._as_declared(tool), self._standings(tool)
-        usd, usual, p_fail = self._expectation(tool, known, standings, now)
+        entry = self._entry(tool)
+        known = expected or entry.declared
+        usd, usual, p_fail = self._expectation(tool, known, entry.standings, now)
         risk = known.risk + known.more_risk
-        price = NANOS_PER_USD * (usd + rates.usd_per_second * usual + rates.usd_per_risk * risk)
-        price += SLOW_SECOND * max(0.0, usual - tool.cost.latency_s) + FAILED_CALL * p_fail
-        for standing in standings:
-            price *= standing.limit.factor(now) * standing.returning(now)
-        signal = self._signal(standings, now, also)
-        return NanoUsd(round(price / (1 - p_fail) * (1.0 if signal is None else signal.factor_at(now))))
+        price = NANOS_PER_USD * (usd + rates.usd_per_second * usual + rates.usd_per_risk * risk) + FAILED_CALL * p_fail
+        if usual > tool.cost.latency_s:
+            price += SLOW_SECOND * (usual - tool.cost.latency_s)
+        for standing in entry.standings:
+            if now < standing.limit.counts_until:
+                price *= standing.limit.factor(now)
+            if standing.breaker.was_out_s > 0:
+                price *= standing.returning(now)
+        if (also or self._signalled) and (signal := self._signal(tool, entry.standings, now, also)) is not None:
+            factor = signal.factor_at(now)
+            if factor > 1:
+                price += FAILED_CALL * (1 - 1 / factor)
+            price *= factor
+        return NanoUsd(round(price / (1 - p_fail)))
 
     def factors(
         self,
@@ -132,9 +155,10 @@ class HealthBoard:
         also: Sequence[HealthSignal] = (),
     ) -> Factors:
         """The weight of a tool, and why; arguments as for `weight`."""
-        standings, cost = self._standings(tool), tool.cost
-        usd, usual, p_fail = self._expectation(tool, expected or self._as_declared(tool), standings, now)
-        signal = self._signal(standings, now, also)
+        entry, cost = self._entry(tool), tool.cost
+        standings = entry.standings
+        usd, usual, p_fail = self._expectation(tool, expected or entry.declared, standings, now)
+        signal = self._signal(tool, standings, now, also)
         heard = [s.heard_at for s in standings if s.heard_at is not None] + ([] if signal is None else [signal.at])
         declared = rates.price(usd=cost.usd, latency_s=cost.latency_s, risk=cost.risk) + FAILED_CALL * cost.risk
         return Factors(
@@ -146,7 +170,7 @@ class HealthBoard:
             p_fail=p_fail,
             limit=math.prod(standing.limit.factor(now) for standing in standings),
             returning=math.prod(standing.returning(now) for standing in standings),
-            signal=1.0 if signal is None else signal.factor_at(now),
+            signal=_factor(signal, now),
             monitor="" if signal is None else str(signal),
             age_s=now - max(heard) if heard else None,
             breaker=max((standing.breaker.state(now) for standing in standings), key=SEVERITY.__getitem__),
@@ -154,17 +178,30 @@ class HealthBoard:
 
     def latency(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> float:
         """Seconds that four of five calls of the tool take, as far as is known; for deadlines."""
-        return self._times(tool, expected or self._as_declared(tool), now)[1]
+        entry = self._entry(tool)
+        return _times(entry.standings, expected or entry.declared, now)[1]
+
+    def patience(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> tuple[float, float | None]:
+        """Seconds that four of five calls take, and after which a call is overdue.
+
+        The second is None where nothing tells it: neither the contract nor calls say how long one takes, or the first
+        one is not over, which may have to wait for a process to start or a connection to be made.
+        """
+        most = self.latency(tool, now, expected)
+        is_known = most > 0 and all(standing.warm_at is not None for standing in self._entry(tool).standings)
+        return most, OVERDUE * most if is_known else None
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
         """Whether the tool may be called now: not asked to wait, room for one more, and no breaker in the way."""
-        standings, shut = self._standings(tool), False
+        standings, shut = self._entry(tool).standings, False
         for standing in standings:  # a loop, for this is asked of every tool for every route
-            if now < standing.limit.opens_at(now) - INSTANT_S:
+            limit, breaker = standing.limit, standing.breaker
+            if now < limit.counts_until and now < limit.opens_at(now) - INSTANT_S:
                 return False
-            shut = shut or not standing.breaker.admits(now)
+            if breaker.opened_at is not None and not breaker.admits(now):
+                shut = True
         own = standings[0]
-        if not own.room.admits(len(own.flying), now):
+        if own.flying and not own.room.admits(len(own.flying), now):
             return False
         if not shut:
             return True
@@ -172,43 +209,53 @@ class HealthBoard:
 
     def back_at(self, tool: ToolSpec, now: float) -> float:
         """When the tool may be called again (monotonic seconds); `now` if it may already."""
-        standings = self._standings(tool)
+        standings = self._entry(tool).standings
         reopens = max(standing.breaker.reopens_at() for standing in standings)
         if reopens > now and self._is_last_way(tool, now):
             reopens = max(min(s.breaker.reopens_at(), (s.breaker.opened_at or now) + PANIC_S) for s in standings)
         return max(now, reopens, *(standing.limit.opens_at(now) for standing in standings))
 
     def admits_retry(self, tool: ToolSpec, now: float) -> bool:
-        """Whether the provider's retry budget allows for one more."""
-        return self._retry_budget(tool).allows(now)
+        """Whether the provider's retry budget allows for one more.
+
+        The budget keeps runs from piling up on a tool of which nobody knows how much it can take. Of one that was
+        crowded that is known: within its room, a retry is a call like any other.
+        """
+        return self._entry(tool).standings[0].room.is_known(now) or self._retries(tool).allows(now)
 
     def retry_at(self, tool: ToolSpec, now: float) -> float:
         """When the provider's retry budget allows for one more."""
-        return self._retry_budget(tool).allows_at(now)
+        return now if self.admits_retry(tool, now) else self._retries(tool).allows_at(now)
 
     def is_open(self, tool: ToolSpec, now: float) -> bool:
         """Whether a breaker keeps the tool out."""
-        return any(standing.breaker.state(now) == "open" for standing in self._standings(tool))
+        return any(standing.breaker.state(now) == "open" for standing in self._entry(tool).standings)
 
     def is_on_probation(self, tool: ToolSpec) -> bool:
         """Whether a breaker is open or half-open: at best, one call at a time is let through."""
-        return any(standing.breaker.opened_at is not None for standing in self._standings(tool))
+        return any(standing.breaker.opened_at is not None for standing in self._entry(tool).standings)
 
     # ---------------------------------------------------------------- what calls say
 
     def begin(self, tool: ToolSpec, now: float, *, again: bool = False, expected: Expected | None = None) -> Ticket:
         """Note that a call begins; `again`: after a failure of the same tool in the same run."""
         self.latest = now
-        standings, number = self._standings(tool), next(self._numbers)
-        if self.is_on_probation(tool):
-            self.version += 1  # the one probe is taken: for everybody else the tool is out again
-        self._retry_budget(tool).spend(now, again=again)
-        standings[0].flying[number] = now, standings[0].worked
+        entry, number, probes = self._entry(tool), next(self._numbers), False
+        standings, own = entry.standings, entry.standings[0]
+        generations: list[int] = []
+        own.flying[number] = now, own.worked
+        standings[-1].retries.spend(now, again=again and not own.room.is_known(now))
         for standing in standings:
-            self.version += standing.limit.begin(now)
-            standing.begin(number, self.settings.cool_down_s, now)
-        generations = tuple([standing.breaker.begin(now) for standing in standings])
-        return Ticket(tool, number, now, standings, generations, expected or self._as_declared(tool))
+            breaker = standing.breaker
+            if now < standing.limit.counts_until:
+                self.version += standing.limit.begin(now)
+            if standing.slow_since is not None and standing.is_worth_a_trial(self.settings.cool_down_s, now):
+                standing.trial = number
+            standing.begun_at = now
+            probes = probes or breaker.opened_at is not None
+            generations.append(breaker.begin(now))
+        self.version += probes  # the one probe is taken: for everybody else the tool is out again
+        return Ticket(tool, number, now, standings, generations, expected or entry.declared)
 
     def delayed(self, ticket: Ticket, now: float) -> Ticket:
         """Note that a call had to wait for its turn and begins only now: the tool is not to blame for that."""
@@ -236,15 +283,18 @@ class HealthBoard:
         if said is not None:
             self.hear(ticket, said, now)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
-            standing.worked_at = now
+            standing.worked_from = max(standing.worked_from, ticket.begun)
             breaker = standing.breaker
             if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
-                self.version += standing.acquit(generation, ticket.begun, now)
+                if standing.acquit(generation, ticket.begun, now):
+                    self.version += 1
+                    self.line.call()
                 continue
             if breaker.opened_at is not None:
                 self.version += 1
                 if breaker.succeed(generation, now):
                     standing.reliability.end_burst()
+                    self.line.call()
             else:
                 standing.reliability.succeed(known.risk, now, self._fading, shift=known.more_risk)
             self._publish(ticket, standing, now, took_s)
@@ -284,6 +334,7 @@ class HealthBoard:
             breaker = standing.breaker
             if generation != breaker.generation:
                 continue
+            standing.failed_at = now
             if not standing.reliability.suspicion:
                 standing.refused_from = ticket.begun
             suspicion = standing.reliability.fail(known.risk, now, self._fading, shift=known.more_risk)
@@ -300,7 +351,7 @@ class HealthBoard:
 
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
-        ticket.standings[0].flying.pop(ticket.number, None)
+        self._ended(ticket)
         for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
             self.version += standing.breaker.opened_at is not None
             standing.breaker.forget(generation)
@@ -317,7 +368,7 @@ class HealthBoard:
     def signal(self, signal: HealthSignal, now: float) -> None:
         """Take note of a monitor's word, in place of its last one about the same subject.
 
-        An outage that a monitor has measured counts until a call works: what calls meet outranks what probes see.
+        An outage that a monitor sees counts until a call works: what calls meet outranks what probes see.
         """
         standing = self._tools.get(ToolId(signal.subject)) or self._providers.get(signal.subject)
         if standing is None or signal.stale(now):
@@ -325,31 +376,55 @@ class HealthBoard:
         before = standing.signals.get(signal.monitor)
         if before is not None and before.at > signal.at:
             return  # overtaken on its way
-        standing.signals[signal.monitor] = signal
+        standing.hear(signal)
         self._signalled = True
         if before is None or before.factor != signal.factor:
             self.version += 1
 
+    def overhear(self, subject: Subject, signal: HealthSignal | None) -> None:
+        """Take note of what other processes say of a tool or provider, in place of what they said before.
+
+        It is a signal like those of monitors, and outranked by calls of one's own in the same way.
+        """
+        standing = self.standing_of(subject)
+        if standing is None:
+            return
+        before, standing.overheard = standing.overheard, signal
+        self._signalled = True
+        if (1.0 if before is None else before.factor) != (1.0 if signal is None else signal.factor):
+            self.version += 1
+
+    def standing_of(self, subject: Subject) -> Standing | None:
+        """The record of a tool or provider; None if there is none of that name."""
+        scope, name = subject
+        return self._providers.get(name) if scope == "provider" else self._tools.get(ToolId(name))
+
+    def standings(self) -> Iterator[tuple[Subject, Standing]]:
+        """The record of every provider and tool."""
+        yield from ((Subject("provider", name), standing) for name, standing in self._providers.items())
+        yield from ((Subject("tool", name), standing) for name, standing in self._tools.items())
+
     def know(self, tools: Sequence[ToolSpec]) -> None:
         """Open a record for each tool, so that monitors can speak of it before it is called."""
         for tool in tools:
-            self._standings(tool)
+            self._entry(tool)
 
     # ---------------------------------------------------------------- inside
 
     def _landed(self, ticket: Ticket, now: float) -> None:
         """Note that a call has said something of its tool."""
-        ticket.standings[0].flying.pop(ticket.number, None)
+        self._ended(ticket)
         for standing in ticket.standings:
             standing.heard_at = now
             if standing.warm_at is None:
                 standing.warm_at = now
 
-    def _as_declared(self, tool: ToolSpec) -> Expected:
-        known = self._declared.get(tool.name)
-        if known is None:
-            known = self._declared[tool.name] = as_declared(tool.cost)
-        return known
+    def _ended(self, ticket: Ticket) -> None:
+        """Note that a call is over: there may be a place for another, of its tool or instead of an alternative."""
+        ticket.standings[0].flying.pop(ticket.number, None)
+        if self.line:
+            name = ticket.tool.name
+            self.line.call((name, *[other.name for other in self._alternatives.get(name, ())]))
 
     def _timed(self, ticket: Ticket, took_s: float, now: float, *, given_up: bool) -> None:
         """Note how long a call took; for the provider, in multiples of what was expected of the tool.
@@ -358,13 +433,13 @@ class HealthBoard:
         to be made: how long they took says nothing of the next ones.
         """
         declared = ticket.expected.latency_s
-        own, *shared = ticket.standings
-        notes = [(own, took_s, declared)]
-        if declared > 0:
-            notes += [(standing, took_s / declared, 1.0) for standing in shared]
-        for standing, value, expected in notes:
+        value, expected = took_s, declared
+        for standing in ticket.standings:  # the tool's own comes first
             if given_up or (standing.warm_at is not None and ticket.begun >= standing.warm_at):
                 standing.took(ticket.number, value, expected, now, given_up=given_up)
+            if declared <= 0:
+                break
+            value, expected = took_s / declared, 1.0
 
     def _is_worth_a_trial(self, standings: Sequence[Standing], now: float) -> bool:
         """Whether those of a tool's records that show it to be slow are all old enough to be doubted."""
@@ -376,27 +451,18 @@ class HealthBoard:
                 worth = True
         return worth
 
-    def _times(self, tool: ToolSpec, known: Expected, now: float) -> tuple[float, float]:
-        """Seconds that half, and four of five, of its calls take: by its own record or its provider's, the slower."""
-        expected = known.latency_s
-        own, *shared = self._standings(tool)
-        usual, most = own.latency.quantiles(expected, now, slow=known.slow_s)
-        for standing in shared:
-            times, most_times = standing.latency.quantiles(1.0, now)
-            usual, most = max(usual, expected * times), max(most, expected * most_times)
-        return known.slower * usual, known.slower * most
-
     def _expectation(
         self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float
     ) -> tuple[float, float, float]:
         """Price in USD, usual duration in seconds, and share of failing calls that are expected of a call."""
         own = standings[0]
-        usual, most = self._times(tool, known, now)
-        if tool.effect != "once" and self._is_worth_a_trial(standings, now):
+        usual, most = _times(standings, known, now)
+        slow = own.slow_since is not None or standings[-1].slow_since is not None
+        if slow and tool.effect != "once" and self._is_worth_a_trial(standings, now):
             usual = known.latency_s
         overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else (0, 0)
-        usd = max(0.0, own.price.expected(known.usd) + known.more_usd)
-        return usd, usual, self._p_fail(tool, known, standings, now, overdue)
+        usd = own.price.expected(known.usd) + known.more_usd
+        return usd if usd > 0 else 0.0, usual, self._p_fail(tool, known, standings, now, overdue)
 
     def _p_fail(
         self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float, overdue: tuple[int, int]
@@ -406,23 +472,39 @@ class HealthBoard:
         Half-open, a tool whose calls change nothing that could not be done twice weighs as if the outage were over:
         somebody has to find out, and it is one call per cool-down.
         """
-        worst, risk, shift = 0.0, known.risk, known.more_risk
+        worst, risk, shift, fading = 0.0, known.risk, known.more_risk, self._fading
+        late, meanwhile = overdue
         for standing in standings:
-            record = standing.reliability
-            late, meanwhile = overdue if standing is standings[0] else (0, 0)
-            if tool.effect != "once" and standing.breaker.state(now) == "half-open":
-                found = record.habit(risk, now, self._fading, shift=shift)
+            record, breaker = standing.reliability, standing.breaker
+            half_open = breaker.opened_at is not None and breaker.state(now) == "half-open"
+            if not (record.burst_failed or late) or (half_open and tool.effect != "once"):
+                found = record.habit(risk, now, fading, shift=shift)
             else:
-                found = record.p_fail(risk, now, self._fading, shift=shift, overdue=late, meanwhile=meanwhile)
-            worst = max(worst, found)
-        return min(worst, LIKELIEST_FAILURE)
+                found = record.p_fail(risk, now, fading, shift=shift, overdue=late, meanwhile=meanwhile)
+            if found:
+                worst = max(worst, found)
+            late = meanwhile = 0  # of the tool's own calls, the provider's record says nothing
+        return min(worst, LIKELIEST_FAILURE) if worst else worst
 
-    def _signal(self, standings: Sequence[Standing], now: float, also: Sequence[HealthSignal]) -> HealthSignal | None:
-        """The monitor's word that counts for a tool, of all about it and its provider."""
+    def _signal(
+        self, tool: ToolSpec, standings: Sequence[Standing], now: float, also: Sequence[HealthSignal]
+    ) -> HealthSignal | None:
+        """The word that counts, of all about a tool and its provider: a monitor's, or if worse, what others say."""
         if not also and not self._signalled:
             return None
-        said = [s for standing in standings for s in standing.signals.values() if not _refuted(s, standing)]
-        return foremost((*said, *also), now)
+        curious = tool.effect != "once"
+        said = [
+            signal
+            for standing in standings
+            for signal in standing.signals.values()
+            if not standing.doubts(signal, now, curious=curious)
+        ]
+        found = foremost((*said, *also), now)
+        for standing in standings:
+            heard = standing.overheard
+            if heard is not None and not _refuted(heard, standing) and _factor(heard, now) > _factor(found, now):
+                found = heard
+        return found
 
     def _is_last_way(self, tool: ToolSpec, now: float) -> bool:
         """Whether every alternative of a tool is out too, and this is the one that would be back first.
@@ -436,63 +518,73 @@ class HealthBoard:
         return min((self._reopens_at(spec), spec.name) for spec in (tool, *others))[1] == tool.name
 
     def _reopens_at(self, tool: ToolSpec) -> float:
-        return max(standing.breaker.reopens_at() for standing in self._standings(tool))
+        return max(standing.breaker.reopens_at() for standing in self._entry(tool).standings)
 
-    def _retry_budget(self, tool: ToolSpec) -> RetryBudget:
-        budget = self._retries.get(tool.name)
-        if budget is None:
-            owner = f"provider {tool.provider}" if tool.provider is not None else f"tool {tool.name}"
-            budget = self._retry_budgets.get(owner) or RetryBudget(
-                self.settings.retry_reserve, self.settings.retry_share
-            )
-            self._retries[tool.name] = self._retry_budgets[owner] = budget
-        return budget
+    def _retries(self, tool: ToolSpec) -> RetryBudget:
+        """The retry budget of the provider, or of a tool without one."""
+        return self._entry(tool).standings[-1].retries
 
-    def _standings(self, tool: ToolSpec) -> tuple[Standing, ...]:
-        """The tool's own standing and, if it has one, its provider's."""
-        found = self._records.get(tool.name)
-        if found is not None:
-            return found
-        own = self._tools[tool.name] = self._new_standing()
-        found = (own,)
+    def _entry(self, tool: ToolSpec) -> Entry:
+        """What there is on a tool; opened when it is first asked for."""
+        return self._entries.get(tool.name) or self._open(tool)
+
+    def _open(self, tool: ToolSpec) -> Entry:
+        standings = (self._new_standing(),)
+        self._tools[tool.name] = standings[0]
         if tool.provider is not None:
             shared = self._providers.get(tool.provider)
             if shared is None:
                 shared = self._providers[tool.provider] = self._new_standing()
-            found = own, shared
-        self._records[tool.name] = found
-        return found
+            standings = standings[0], shared
+        entry = self._entries[tool.name] = Entry(standings, as_declared(tool.cost))
+        return entry
 
     def _new_standing(self) -> Standing:
         settings = self.settings
-        latency = Latency(settings.half_life_s)
-        return Standing(Breaker(settings.cool_down_s), Room(settings.cool_down_s), latency=latency)
+        breaker, room = Breaker(settings.cool_down_s), Room(settings.cool_down_s)
+        retries = RetryBudget(settings.retry_reserve, settings.retry_share)
+        return Standing(breaker, room, retries, latency=Latency(settings.half_life_s))
 
     def _publish(self, ticket: Ticket, standing: Standing, now: float, took_s: float | None) -> None:
         """Bump the version when a standing has moved enough to matter to a route, or to a deadline."""
         expected = ticket.expected
         p_fail = standing.reliability.p_fail(expected.risk, now, self._fading)
         known, usual_s, most_s = standing.published or (expected.risk, expected.latency_s, expected.latency_s)
-        times = usual_s, most_s
+        times, moved = (usual_s, most_s), False
         if took_s is not None and not (_lasts(took_s, usual_s) and _lasts(took_s, most_s)):  # else neither moved far
-            usual, most = self._times(ticket.tool, expected, now)
+            usual, most = _times(ticket.standings, expected, now)
             times = usual / expected.slower, most / expected.slower
-        moved = not (_lasts(times[0], usual_s) and _lasts(times[1], most_s))
-        if abs(p_fail - known) > REPUBLISH_AT or moved:
+            moved = not (_lasts(times[0], usual_s) and _lasts(times[1], most_s))
+        if moved or abs(p_fail - known) > REPUBLISH_AT:
             standing.published = (p_fail, *times)
             self.version += 1
 
 
+def _times(standings: Sequence[Standing], known: Expected, now: float) -> tuple[float, float]:
+    """Seconds that half, and four of five, of a tool's calls take: by its own record or its provider's, the slower."""
+    expected, slower = known.latency_s, known.slower
+    usual, most = standings[0].latency.quantiles(expected, now, slow=known.slow_s)
+    if len(standings) > 1:
+        times, most_times = standings[1].latency.quantiles(1.0, now)
+        usual, most = max(usual, expected * times), max(most, expected * most_times)
+    return slower * usual, slower * most
+
+
 def _alike(one: float, other: float) -> bool:
     """Whether two durations or factors differ too little to matter."""
-    return max(one, other) <= REPUBLISH_SLOWNESS * min(one, other)
+    return one <= REPUBLISH_SLOWNESS * other and other <= REPUBLISH_SLOWNESS * one
 
 
 def _lasts(one_s: float, other_s: float) -> bool:
     """Whether two durations differ too little to matter: no route is worth looking for over a millisecond."""
-    return abs(one_s - other_s) < MOMENT_S or _alike(one_s, other_s)
+    return _alike(one_s, other_s) or abs(one_s - other_s) < MOMENT_S
+
+
+def _factor(signal: HealthSignal | None, now: float) -> float:
+    """What a signal makes of a weight; 1 if there is none."""
+    return 1.0 if signal is None else signal.factor_at(now)
 
 
 def _refuted(signal: HealthSignal, standing: Standing) -> bool:
-    """Whether a call has worked since a monitor saw an outage."""
-    return signal.kind == "outage" and signal.factor > 1 and standing.worked_at >= signal.at
+    """Whether a call has worked that began after another process saw an outage."""
+    return signal.kind == "outage" and signal.factor > 1 and standing.worked_from >= signal.at

@@ -17,9 +17,11 @@ class RateLimit:
 
     Attributes:
         closed_until: Before this moment (monotonic seconds), nothing is to be asked at all.
+        counts_until: From this moment on, it is as if nothing had ever been said.
     """
 
     closed_until: float = float("-inf")
+    counts_until: float = float("-inf")
     _left: float = 0.0
     _limit: float = 0.0
     _until: float = float("-inf")
@@ -31,10 +33,12 @@ class RateLimit:
         self._left, self._limit = said.left, max(said.limit, said.left)
         self._heard_at, self._refill_per_s = now, said.refill_per_s
         self._until = now + min(said.resets_in_s, LONGEST_WINDOW_S)
+        self.counts_until = max(self.closed_until, self._until)
 
     def wait(self, until: float) -> None:
         """Note that the provider asked to be left alone until then; an earlier, longer request stands."""
         self.closed_until = max(self.closed_until, until)
+        self.counts_until = max(self.closed_until, self._until)
 
     def begin(self, now: float) -> bool:
         """Note a call; says whether it was the last there was room for."""

@@ -22,6 +22,8 @@ class Health:
         burst_half_life_s: Seconds after which a burst of failures that opened no breaker counts half.
         retry_share: Share of the calls of a provider that may be retries.
         retry_reserve: Retries a provider may be asked for beyond that share; they come back within ten seconds.
+        hedge: Whether the run goes another way beside a read that takes too long, where the deadline or the price of
+            time pays for it.
     """
 
     trip_after: int = 3
@@ -33,6 +35,7 @@ class Health:
     burst_half_life_s: float = 30.0
     retry_share: float = 0.2
     retry_reserve: int = 10
+    hedge: bool = True
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing could ever be called."""
@@ -42,6 +45,8 @@ class Health:
                 raise DefinitionError("health", f"{name} must be a whole number from 1, not {value!r}")
         for name in ("cool_down_s", "backoff_s", "patience_s"):
             checked("health", name, getattr(self, name))
+        if not isinstance(self.hedge, bool):  # pyright: ignore[reportUnnecessaryIsInstance]  # users need no type checker
+            raise DefinitionError("health", f"hedge must be True or False, not {self.hedge!r}")
         checked("health", "retry_share", self.retry_share, largest=1.0)
         for name in ("half_life_s", "burst_half_life_s"):
             if checked("health", name, getattr(self, name)) == 0:

@@ -1,8 +1,9 @@
 """How long calls take: quantiles of the last ones, the older the lighter."""
 
-import bisect
 import math
+from bisect import bisect_left, bisect_right
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 CALLS = 32
@@ -17,10 +18,13 @@ LARGEST_WEIGHT = 1e100
 LARGEST_EXPONENT = 900.0
 """Bound of what grows with time: what is so much lighter counts for nothing anyway."""
 
-_LIGHTER_LOG2 = math.log2(LIGHTER)
+_LIGHTER_LOG2, _LARGEST_SCALE = math.log2(LIGHTER), math.exp2(LARGEST_EXPONENT)
 
 PRIOR_CALLS = 1.5
 """Calls that the expected latency counts for: one slow call is chance, two are a sign."""
+
+LATE_SHARE = 0.2
+"""Share of calls that take longer than the 80th percentile."""
 
 SLOW_SHARE = 0.3
 """Share of them that count as slow ones, where that is known: enough to be the 80th percentile, not the median."""
@@ -37,31 +41,38 @@ class Latency:
     """
 
     half_life_s: float = 300.0
-    _arrived: deque[tuple[float, float]] = field(default_factory=deque[tuple[float, float]])
-    _sorted: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
-    _known: tuple[tuple[float, ...], tuple[float, float]] = ((), (1.0, 1.0))  # what was asked last, and the answer
+    _arrived: deque[float] = field(default_factory=deque[float])
+    _values: list[float] = field(default_factory=list[float])  # the same, sorted; of equals, the older first
+    _weights: list[float] = field(default_factory=list[float])  # of those
+    _asked: tuple[float, ...] = ()  # what was asked last, and the answer
+    _answer: tuple[float, float] = (1.0, 1.0)
+    _places: tuple[int, int] = (0, 0)  # where the two quantiles were found last
     _calls: int = 0
     _last_at: float = 0.0
-    _frame: tuple[int, float] = (0, 0.0)
+    _frame_calls: int = 0
+    _frame_at: float = 0.0
 
     def observe(self, value: float, now: float) -> None:
         """Note a call of `value` (see the class), ended at `now` (monotonic seconds)."""
-        if not self._arrived:
-            self._frame = self._calls, now
+        arrived, values, weights = self._arrived, self._values, self._weights
+        if not arrived:
+            self._frame_calls, self._frame_at, self._last_at = self._calls, now, now
+        elif now > self._last_at:
+            self._last_at = now
         self._calls += 1
-        self._last_at = max(self._last_at, now) if self._arrived else now
-        if len(self._arrived) == CALLS:
-            oldest = self._arrived.popleft()
-            del self._sorted[bisect.bisect_left(self._sorted, oldest)]
-        seen = value, self._scale(now)
-        self._arrived.append(seen)
-        bisect.insort(self._sorted, seen)
-        if seen[1] > LARGEST_WEIGHT:
-            self._move_frame(seen[1], now)
+        if len(arrived) == CALLS:
+            place = bisect_left(values, arrived.popleft())
+            del values[place], weights[place]
+        weight, place = self._scale(now), bisect_right(values, value)
+        arrived.append(value)
+        values.insert(place, value)
+        weights.insert(place, weight)
+        if weight > LARGEST_WEIGHT:
+            self._move_frame(weight, now)
 
     def observe_given_up(self, value: float, expected: float, now: float) -> None:
         """Note a call that was given up after `value`: what it would have taken is longer than anything known."""
-        slowest = self._sorted[-1][0] if self._sorted else 0.0
+        slowest = self._values[-1] if self._values else 0.0
         self.observe(max(value, expected, slowest), now)
 
     def quantiles(self, expected: float, now: float, *, slow: float | None = None) -> tuple[float, float]:
@@ -72,21 +83,25 @@ class Latency:
         late = expected if slow is None else slow
         if not self._arrived:
             return expected, late
-        asked = (math.floor(now), self._calls, expected, late)
-        if self._known[0] != asked:
-            self._known = (asked, self._computed(expected, late, asked[0]))
-        return self._known[1]
+        asked = (now // 1, self._calls, expected, late)
+        if self._asked != asked:
+            self._asked, self._answer = asked, self._computed(expected, late, asked[0])
+        return self._answer
 
     def _computed(self, expected: float, slow: float, now: float) -> tuple[float, float]:
         prior = PRIOR_CALLS * self._scale(max(now, self._last_at))
-        weighed = self._sorted.copy()
+        values, weights = self._values.copy(), self._weights.copy()
         if slow == expected:
-            bisect.insort(weighed, (expected, prior))
+            declared = ((expected, prior),)
         else:
-            bisect.insort(weighed, (expected, prior * (1 - SLOW_SHARE)))
-            bisect.insort(weighed, (slow, prior * SLOW_SHARE))
-        total = sum([weight for _, weight in weighed])
-        return quantile(weighed, total / 2), quantile(weighed, total * 0.8)
+            declared = ((expected, prior * (1 - SLOW_SHARE)), (slow, prior * SLOW_SHARE))
+        for value, weight in declared:
+            place = bisect_left(values, value)
+            values.insert(place, value)
+            weights.insert(place, weight)
+        total, (usual, late) = sum(weights), self._places
+        self._places = usual, late = _place(weights, total / 2, usual), _place(weights, total * LATE_SHARE, late)
+        return values[usual], values[late]
 
     def _scale(self, now: float) -> float:
         """What a call at `now` weighs, where those before it keep the weights they had.
@@ -94,15 +109,28 @@ class Latency:
         Instead of making all earlier calls lighter with every call and second, each is made heavier than those before
         (forward decay; Cormode et al. 2009): only the ratios count, and nothing has to be touched again.
         """
-        calls, at = self._frame
-        heavier = (now - at) / self.half_life_s - (self._calls - calls) * _LIGHTER_LOG2
-        return math.exp2(min(heavier, LARGEST_EXPONENT))
+        heavier = (now - self._frame_at) / self.half_life_s - (self._calls - self._frame_calls) * _LIGHTER_LOG2
+        return math.exp2(heavier) if heavier < LARGEST_EXPONENT else _LARGEST_SCALE
 
     def _move_frame(self, largest: float, now: float) -> None:
         """Begin to count weights from here, before they outgrow what a number can hold."""
-        self._frame = self._calls, now
-        self._arrived = deque((value, weight / largest) for value, weight in self._arrived)
-        self._sorted = sorted(self._arrived)
+        self._frame_calls, self._frame_at = self._calls, now
+        self._weights = [weight / largest for weight in self._weights]
+
+
+def _place(weights: Sequence[float], share: float, near: int) -> int:
+    """The last place from which on the weights add up to `share` (of their sum, in the same unit).
+
+    It is looked for from `near`, where it was the last time: one call more or less does not move it far.
+    """
+    above = sum(weights[near:])
+    while above < share:
+        near -= 1
+        above += weights[near]
+    while (without := above - weights[near]) >= share:
+        above = without
+        near += 1
+    return near
 
 
 def quantile(weighed: list[tuple[float, float]], share: float) -> float:

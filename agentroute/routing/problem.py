@@ -54,9 +54,11 @@ class Route:
         weight: Sum of the weights, each tool once.
         makespan_s: Seconds the critical path takes; 0.0 if no latencies were given.
         optimal: Proven: no set of tools that keeps the limits weighs less.
+        weights: Those of the problem.
     """
 
     tools: tuple[ToolId, ...]
     weight: NanoUsd
     makespan_s: float
     optimal: bool
+    weights: Mapping[ToolId, NanoUsd]

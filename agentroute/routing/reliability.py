@@ -107,8 +107,11 @@ class Reliability:
 
     def habit(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0) -> float:
         """Share of failing calls in the long run; before there are calls, what was declared."""
-        age = now - self.as_of
-        habit = self._habit(declared, fading.of_habit(age) if age > 0 else 1.0)
+        if not self.failed and not declared:
+            habit = 0.0  # however much of it has faded
+        else:
+            age = now - self.as_of
+            habit = self._habit(declared, fading.of_habit(age) if age > 0 else 1.0)
         return habit if not shift else min(max(habit + shift, 0.0), 1.0)
 
     def fail(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0) -> float:

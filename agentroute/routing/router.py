@@ -58,6 +58,7 @@ def _route(problem: Problem, instance: Instance, found: Found) -> Route | None:
         weight=NanoUsd(instance.cost(found.actions) >> instance.tie_bits),
         makespan_s=(takes or 0) / NANOS_PER_SECOND,
         optimal=is_proven(instance, found),
+        weights=problem.weights,
     )
 
 

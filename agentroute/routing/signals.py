@@ -40,8 +40,8 @@ class HealthSignal:
         factor: On the weight: above 1 to be avoided, below 1 to be preferred, 1 for "all is well". A signal never
             removes a tool: that is for the breaker, which goes by calls.
         at: When it was measured (monotonic seconds), which may be long before it arrives.
-        fresh_s: Seconds from then on after which it counts for nothing, unless it is repeated; it fades in the second
-            half of them.
+        fresh_s: Seconds from then on after which it counts for nothing, unless it is repeated.
+        whole: Share of them that it counts whole for; in the rest it fades.
     """
 
     subject: str
@@ -51,6 +51,7 @@ class HealthSignal:
     factor: float = 1.0
     at: float = 0.0
     fresh_s: float = FRESH_S
+    whole: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse what could not be weighed."""
@@ -61,6 +62,7 @@ class HealthSignal:
             raise DefinitionError(owner, f"factor must be from {1 / LARGEST_FACTOR:g} to {LARGEST_FACTOR:g}")
         if checked(owner, "fresh_s", self.fresh_s) == 0:
             raise DefinitionError(owner, "fresh_s must be above 0")
+        checked(owner, "whole", self.whole, largest=1.0)
 
     def __str__(self) -> str:
         """Who says what."""
@@ -72,9 +74,16 @@ class HealthSignal:
         return PRIORITIES[self.kind]
 
     def factor_at(self, now: float) -> float:
-        """The factor at `now`: whole for the first half of its time, then it fades to 1."""
-        left = 2.0 * (1.0 - max(0.0, now - self.at) / self.fresh_s)
-        return self.factor ** min(1.0, max(0.0, left))
+        """The factor at `now`: whole for the first part of its time, then it fades to 1."""
+        left, fading = 1.0 - max(0.0, now - self.at) / self.fresh_s, 1.0 - self.whole
+        if left >= fading:
+            return self.factor if left > 0 else 1.0
+        return self.factor ** max(0.0, left / fading)
+
+    @property
+    def sees_outage(self) -> bool:
+        """Whether it says that the subject is down, which calls can show to be wrong."""
+        return self.kind == "outage" and self.factor > 1
 
     def stale(self, now: float) -> bool:
         """Whether nothing is left of it."""
@@ -82,6 +91,6 @@ class HealthSignal:
 
 
 def foremost(signals: Iterable[HealthSignal], now: float) -> HealthSignal | None:
-    """The one signal that counts: fresh, of highest priority; of equals the worse, then by the monitor's name."""
+    """The one signal that counts: fresh, of highest priority; of equals the worse now, then by the monitor's name."""
     fresh = [signal for signal in signals if not signal.stale(now)]
-    return min(fresh, key=lambda signal: (-signal.priority, -signal.factor, signal.monitor), default=None)
+    return min(fresh, key=lambda signal: (-signal.priority, -signal.factor_at(now), signal.monitor), default=None)

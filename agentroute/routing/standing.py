@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from agentroute.guard.breaker import INSTANT_S, LONGEST_COOL_DOWN_S, Breaker
+from agentroute.guard.retry_budget import RetryBudget
 from agentroute.guard.room import Room
 from agentroute.routing.headroom import RateLimit
 from agentroute.routing.latency import Latency
@@ -39,6 +40,8 @@ class Price:
 
     def expected(self, declared: float) -> float:
         """What a call is expected to cost, in USD."""
+        if not self.calls:
+            return declared
         return (PRICED_CALLS * declared + self.usd) / (PRICED_CALLS + self.calls)
 
 
@@ -48,6 +51,8 @@ class Standing:
 
     Attributes:
         breaker: Whether it is in the graph at all.
+        room: Calls at once that it was seen to serve.
+        retries: How many of its calls may be retries; of those of a tool that has a provider, the provider's counts.
         reliability: How often calls fail.
         latency: How long calls take: in seconds for a tool, in multiples of what was declared for a provider.
         limit: How much may still be asked.
@@ -57,18 +62,21 @@ class Standing:
         worked: Calls that have worked.
         slow_since: When the first of the latest calls ended, all of which were slow; None: the last one was not.
         begun_at: When a call last began.
-        room: Calls at once that it was seen to serve.
         refused_from: When the first failed call of the burst began.
         trial: Number of the last call that was made to see whether it is still slow.
         signals: The latest word of each monitor.
+        down_since: When each of the monitors that see an outage began to see it.
         heard_at: When a call last said something about it; None: never.
         warm_at: When a call first did.
-        worked_at: When a call last worked.
+        worked_from: When the latest of the calls that worked began.
+        failed_at: When a call last failed.
+        overheard: What other processes say.
         published: Failure probability, and the two durations, that the routes of today rest on.
     """
 
     breaker: Breaker
     room: Room
+    retries: RetryBudget
     reliability: Reliability = field(default_factory=Reliability)
     latency: Latency = field(default_factory=Latency)
     limit: RateLimit = field(default_factory=RateLimit)
@@ -80,9 +88,12 @@ class Standing:
     refused_from: float = float("-inf")
     trial: int | None = None
     signals: dict[str, HealthSignal] = field(default_factory=dict[str, HealthSignal])
+    down_since: dict[str, float] = field(default_factory=dict[str, float])
     heard_at: float | None = None
     warm_at: float | None = None
-    worked_at: float = float("-inf")
+    worked_from: float = float("-inf")
+    failed_at: float = float("-inf")
+    overheard: HealthSignal | None = None
     published: tuple[float, float, float] | None = None
 
     def returning(self, now: float) -> float:
@@ -103,11 +114,28 @@ class Standing:
         pause_s = min(max(least_s, CURIOSITY * (self.heard_at - self.slow_since)), max(least_s, LONGEST_COOL_DOWN_S))
         return now - max(self.heard_at, self.begun_at) >= pause_s - INSTANT_S
 
-    def begin(self, number: int, least_s: float, now: float) -> None:
-        """Note that a call begins, which may be a trial."""
-        if self.is_worth_a_trial(least_s, now):
-            self.trial = number
-        self.begun_at = now
+    def hear(self, signal: HealthSignal) -> None:
+        """Take note of a monitor's word, in place of its last one."""
+        self.signals[signal.monitor] = signal
+        if not signal.sees_outage:
+            self.down_since.pop(signal.monitor, None)
+        else:
+            self.down_since.setdefault(signal.monitor, signal.at)
+
+    def doubts(self, signal: HealthSignal, now: float, *, curious: bool) -> bool:
+        """Whether a monitor's word does not count: it sees an outage that calls do not meet, or might not.
+
+        A call that began after the monitor had begun to see an outage, and worked, shows that it sees something else,
+        until it says that the tool is well and sees another. And who is not called for a monitor's word alone would
+        never be called again if it was wrong: where somebody is to be `curious`, a call is let through now and then,
+        after as long a pause as a breaker makes at most.
+        """
+        since = self.down_since.get(signal.monitor)
+        if since is None:
+            return False
+        return self.worked_from >= since or (
+            curious and now - max(since, self.begun_at) >= LONGEST_COOL_DOWN_S - INSTANT_S
+        )
 
     def acquit(self, generation: int, begun: float, now: float) -> bool:
         """Note that a call from before the breaker opened has worked; True if that shows that the tool is not dead.
@@ -135,10 +163,10 @@ class Standing:
             self.latency.observe(value, now)
 
     def overdue(self, allowed_s: float, now: float) -> tuple[int, int]:
-        """How many of the calls under way have taken longer than `allowed_s`, and how many have worked meanwhile."""
+        """How many of the calls under way have taken `allowed_s` or longer, and how many have worked meanwhile."""
         count = meanwhile = 0
         for begun, worked in self.flying.values():
-            if now - begun <= allowed_s:
+            if now - begun < allowed_s - INSTANT_S:
                 break
             if not count:
                 meanwhile = self.worked - worked

@@ -26,9 +26,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to do until an attempt ends, or until `until` (seconds since the start), if that comes first."""
+    """Nothing to do until an attempt ends, or until `until` (seconds since the start), if that comes first.
+
+    Or until it is the run's turn in the line for the tool `line`, if it waits for one that is out.
+    """
 
     until: float | None = None
+    line: ToolId | None = None
 
 
 @dataclass(frozen=True, slots=True)

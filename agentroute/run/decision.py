@@ -24,6 +24,7 @@ from agentroute.run.events import (
     Compensated,
     Event,
     GuardClosed,
+    Hedged,
     Option,
     Rerouted,
     Retried,
@@ -32,6 +33,7 @@ from agentroute.run.events import (
     Verified,
     Waiting,
 )
+from agentroute.run.hedging import Hedges
 from agentroute.run.outlook import Outlook
 from agentroute.run.saga import Saga
 from agentroute.run.watching import RunMonitor, bounded
@@ -54,6 +56,7 @@ class Navigator:
         *,
         guards: Mapping[ToolId, Guard],
         backoff: Callable[[int], float],
+        made: Mapping[AttemptId, float] | None = None,
         monitors: Sequence[RunMonitor] = (),
         asks_people: bool = False,
     ) -> None:
@@ -63,6 +66,7 @@ class Navigator:
             outlook: The run's view of its tools.
             guards: ``when=`` conditions by tool.
             backoff: Seconds to wait after the n-th attempt of a tool.
+            made: When each call under way was made; those that wait for a turn are not in it.
             monitors: Watch the run.
             asks_people: A person decides whether a run goes on that a monitor has stopped; else it is handed over.
         """
@@ -70,6 +74,7 @@ class Navigator:
         self._graph = outlook.graph
         self._state = outlook.state
         self._saga = Saga(outlook, backoff)
+        self._hedges = Hedges(outlook, {} if made is None else made)
         self._guards = dict(guards)
         self._backoff = backoff
         self._monitors = tuple(monitors)
@@ -77,6 +82,8 @@ class Navigator:
         self._schedule = Schedule()
         self._unwanted: tuple[AttemptId, ...] = ()
         self._weights: dict[ToolId, NanoUsd] = {}  # of the route's tools, when it was made
+        self._overtaken = ""  # why the route was left that a call took too long on, once it has answered after all
+        self._weighed: Mapping[ToolId, NanoUsd] = {}  # what the latest route was computed with
         self._seen: int | None = None  # version of the health board that the latest route was computed with
         self._version: int | None = None  # of the health board, when the route was made; None: make a new one
 
@@ -106,7 +113,10 @@ class Navigator:
         match event:
             case AttemptSucceeded():
                 self._arrived(event.outputs)
-            case RouteChosen(tools=tools) | Rerouted(after=tools):
+                if self._state.hedged:
+                    self._version = None  # of two ways, one may have become superfluous
+                    self._overtaken = f"{event.tool} answered after all" if event.attempt in self._state.hedged else ""
+            case RouteChosen(tools=tools) | Rerouted(after=tools) | Hedged(after=tools):
                 self._adopt(tools, event.at)
             case AttemptFailed() | AttemptAbandoned() | GuardClosed() | Chosen() | Verified() | Compensated():
                 self._version = None
@@ -136,7 +146,11 @@ class Navigator:
                 self._schedule.ready.remove(tool)
                 return Call(spec)
         if self._state.in_flight:
-            return Wait(self._sooner(wake, now))
+            if (hedge := self._hedges.due(goal, now)) is None:
+                return Wait(self._sooner(wake, now))
+            hedged, route = hedge
+            self._weighed = route.weights
+            return Record(hedged)
         if wake is None:  # nothing ready, nothing under way: what was true when the route was made is not any more
             return self._navigate(goal, now) or self._dead_end(goal, now)
         return self._wait(now, wake)
@@ -146,15 +160,15 @@ class Navigator:
         out = [tool for tool in self._schedule.ready if not self._outlook.admitted(self._graph.tools[tool], now)]
         if out and self._state.waiting_for != out[0]:
             return Record(Waiting(now, out[0], until - now, "every way is closed until then"))
-        return Wait(self._sooner(until, now))
+        if not out:
+            return Wait(self._sooner(until, now))
+        return Wait(self._sooner(self._outlook.look_at(out[0], until), now), out[0])
 
     def _adopt(self, tools: tuple[ToolId, ...], now: float) -> None:
         """Go by this route from here on; what is under way without being on it has become unwanted."""
-        in_flight = self._state.in_flight
-        self._unwanted = tuple(
-            a for a, flight in in_flight.items() if _cancellable(flight) and flight.tool not in tools
-        )
-        under_way = {flight.tool for flight in in_flight.values()}
+        flights = self._state.in_flight.values()
+        self._unwanted = tuple(f.attempt for f in flights if _cancellable(f) and not self._is_wanted(f, tools))
+        under_way = {flight.tool for flight in self._state.relied_on}
         self._schedule = Schedule()
         for tool in tools:
             needs = self._graph.tools[tool].requires
@@ -167,7 +181,16 @@ class Navigator:
                 if artifact not in self._state.artifacts:
                     self._schedule.waiting.setdefault(artifact, []).append(tool)
         self._version = self._seen  # by the time a route is adopted, health may have moved on
-        self._weights = {tool: self._outlook.weight(self._graph.tools[tool], now) for tool in tools}
+        self._weights = {  # to the route, what is under way weighed nothing any more
+            tool: self._outlook.weight(self._graph.tools[tool], now) if tool in under_way else self._weighed[tool]
+            for tool in tools
+        }
+
+    def _is_wanted(self, flight: AttemptStarted, route: tuple[ToolId, ...]) -> bool:
+        """Whether a route waits for a call; for one that takes too long, whether it would still bring anything."""
+        if flight.attempt in self._state.hedged:
+            return any(name not in self._state.artifacts for name in self._graph.tools[flight.tool].produces)
+        return flight.tool in route
 
     def _arrived(self, artifacts: Iterable[ArtifactId]) -> None:
         """Move tools that waited for these artifacts, and now have all they need, to the ready ones."""
@@ -186,6 +209,7 @@ class Navigator:
         route = self._outlook.route_to(goal, now)
         if route is None:
             return Wait() if state.in_flight else self._ask(goal, now)
+        self._weighed = route.weights
         if state.unanswered:
             return Record(self._answer(next(iter(state.unanswered.values())), route, now))
         remaining = {tool for tool in state.route if tool not in state.done}
@@ -203,7 +227,8 @@ class Navigator:
             if not outlook.admitted(spec, now):
                 wait_s = max(wait_s, outlook.start_at(spec, now) - now)
             return Retried(now, failure.attempt, failure.tool, failure.kind, wait_s, route.weight)
-        before = tuple(tool for tool in state.route if tool not in state.done)
+        hedged = state.hedged.get(failure.attempt)
+        before = tuple(tool for tool in (state.route if hedged is None else hedged) if tool not in state.done)
         return Rerouted(
             now,
             failure.attempt,
@@ -231,7 +256,7 @@ class Navigator:
         if not state.route:
             return "start" if state.goal == state.asked else "demoted"
         gone = [tool for tool in state.route if tool in state.closed]
-        return f"{gone[0]} is closed for this run" if gone else "health changed"
+        return f"{gone[0]} is closed for this run" if gone else self._overtaken or "health changed"
 
     def _closing_guard(self, now: float) -> GuardClosed | None:
         """The next guard that can be asked and says no. Each is asked once: artifacts do not change within a run."""
@@ -264,11 +289,11 @@ class Navigator:
         return None
 
     def _sooner(self, wake: float | None, now: float) -> float | None:
-        """When to wake: as asked, or when a monitor wants to look even if nothing has happened by then."""
-        if not self._monitors:
-            return wake
-        view = self._outlook.view()
-        times = [wake, *(monitor.look_again_at(view, now) for monitor in self._monitors)]
+        """When to wake: as asked, or sooner, when a call will be overdue or a monitor wants to look again."""
+        times = [wake, self._hedges.look_at(now) if self._state.in_flight else None]
+        if self._monitors:
+            view = self._outlook.view()
+            times += [monitor.look_again_at(view, now) for monitor in self._monitors]
         return min((at for at in times if at is not None and at > now), default=None)
 
     def _stop(self, goal: GoalId, now: float) -> Decision:

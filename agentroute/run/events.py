@@ -209,6 +209,23 @@ class Rerouted:
 
 
 @dataclass(frozen=True, slots=True)
+class Hedged:
+    """A call takes too long: the run goes another way beside it, or makes it a second time; the first answer counts.
+
+    Routes and the weight are of what was, and is, still to be called; the call in question goes on.
+    """
+
+    at: float
+    attempt: AttemptId
+    tool: ToolId
+    before: tuple[ToolId, ...]
+    after: tuple[ToolId, ...]
+    weight: NanoUsd
+    optimal: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Every way is closed for now; the run waits `seconds` until `tool` comes back."""
 
@@ -304,6 +321,7 @@ Event: TypeAlias = (
     | LateResultFenced
     | Retried
     | Rerouted
+    | Hedged
     | Waiting
     | Verified
     | Compensated

@@ -21,8 +21,10 @@ from agentroute.run.state import RunState
 from agentroute.run.watching import View
 
 POLL_S = 0.1
-"""Seconds until a run looks again at a tool whose one half-open probe somebody else is making."""
+"""Seconds until a run looks again at a tool whose one half-open probe somebody else is making, unless it is called."""
 
+LONGEST_POLL_S = 5.0
+"""Seconds by which it looks later, at most, for those that stand in line before it."""
 
 FOR_GOOD_S = 1e9
 """Seconds that a signal of the run's own monitors lasts: as long as any run."""
@@ -57,6 +59,7 @@ class Outlook:
         origin: Monotonic seconds at which the run started.
         deadline_s: Seconds since the start by which it must be over.
         learned: What earlier runs have shown of tools, by goal; others are as declared.
+        who: The run, in the line for tools.
     """
 
     graph: ToolGraph
@@ -67,6 +70,7 @@ class Outlook:
     origin: float
     deadline_s: float | None
     learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
+    who: object = field(default_factory=object)
 
     def satisfied(self, needs: Iterable[Need]) -> bool:
         """Whether what is at hand meets all of `needs`."""
@@ -120,6 +124,14 @@ class Outlook:
             earliest = max(earliest, back - self.origin, now + POLL_S)
         return earliest
 
+    def patience(self, spec: ToolSpec, now: float) -> tuple[float, float | None]:
+        """Seconds that a call usually takes at most, and after which it is overdue; None where nobody knows."""
+        return self.board.patience(spec, now + self.origin, self.expected(spec))
+
+    def look_at(self, tool: ToolId, start: float) -> float:
+        """When a run that waits for a tool looks by itself whether it can start: the later, the more come before it."""
+        return start + min(LONGEST_POLL_S, POLL_S * self.board.line.before(self.who, tool))
+
     def obstacle(self, spec: ToolSpec) -> str | None:
         """Why the tool cannot be used in this run any more; None if it can."""
         state = self.state
@@ -131,12 +143,19 @@ class Outlook:
 
     # ---------------------------------------------------------------- routes
 
-    def route_to(self, goal: GoalId, now: float, *, patient: bool = True) -> Route | None:
-        """Cheapest route over tools that can be called now; failing that, if `patient`, over those worth a wait."""
+    def route_to(
+        self, goal: GoalId, now: float, *, patient: bool = True, past: AttemptId | None = None
+    ) -> Route | None:
+        """Cheapest route over tools that can be called now; failing that, if `patient`, over those worth a wait.
+
+        What is under way is already paid for, but for calls that take too long, and for the one that a way `past` it
+        is asked for.
+        """
         if self.expired(now):
             return None
+        sunk = frozenset(flight.tool for flight in self.state.relied_on if flight.attempt != past)
         for wait in (False, True) if patient else (False,):
-            problem = self._problem(goal, self._usable(now, patient=wait), now)
+            problem = self._problem(goal, self._usable(now, sunk, patient=wait), sunk, now)
             route = self._within_model_calls(problem, cheapest_route(problem))
             if route is not None:
                 return route
@@ -166,7 +185,7 @@ class Outlook:
         if kept is None:
             return None
         weight = NanoUsd(sum(problem.weights[tool] for tool in kept.tools))
-        return replace(kept, weight=weight, optimal=False)
+        return replace(kept, weight=weight, weights=problem.weights, optimal=False)
 
     def _dearer(self, weights: Mapping[ToolId, NanoUsd], extra: int) -> dict[ToolId, NanoUsd]:
         return {tool: NanoUsd(weight + extra * self.graph.tools[tool].calls_model) for tool, weight in weights.items()}
@@ -208,12 +227,11 @@ class Outlook:
         route = self.route_to(goal.name, now, patient=False)
         return None if route is None else Option(goal.name, goal.utility, route.tools, route.weight)
 
-    def _usable(self, now: float, *, patient: bool) -> list[ToolSpec]:
-        in_flight = {attempt.tool for attempt in self.state.in_flight.values()}
+    def _usable(self, now: float, sunk: Container[ToolId], *, patient: bool) -> list[ToolSpec]:
         return [
             spec
             for spec in self.graph.routable.values()
-            if spec.name in in_flight or (self.obstacle(spec) is None and self._available(spec, now, patient=patient))
+            if spec.name in sunk or (self.obstacle(spec) is None and self._available(spec, now, patient=patient))
         ]
 
     def _available(self, spec: ToolSpec, now: float, *, patient: bool) -> bool:
@@ -223,12 +241,11 @@ class Outlook:
         in_time = self.deadline_s is None or now + wait < self.deadline_s
         return patient and wait <= self.board.settings.patience_s and in_time
 
-    def _problem(self, goal: GoalId, specs: list[ToolSpec], now: float) -> Problem:
-        """The routing problem from here; what is under way is already paid for.
+    def _problem(self, goal: GoalId, specs: list[ToolSpec], sunk: Container[ToolId], now: float) -> Problem:
+        """The routing problem from here; what is `sunk` is already paid for.
 
         A route has to fit into the money left at its worst: that it cannot be paid for is known before it is begun.
         """
-        sunk = {attempt.tool for attempt in self.state.in_flight.values()}
         limit, deadline, seconds = self.ledger.left, self.deadline_s, None
         if deadline is not None:
             seconds = {s.name: self.board.latency(s, now + self.origin, self.expected(s, goal)) for s in specs}

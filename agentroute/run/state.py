@@ -1,6 +1,6 @@
 """The state of a run: a fold over its events. Nothing else changes it, so any process can rebuild it."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -16,6 +16,7 @@ from agentroute.run.events import (
     Compensated,
     Event,
     GuardClosed,
+    Hedged,
     LateResultFenced,
     Option,
     Rerouted,
@@ -44,6 +45,7 @@ class RunState:
         route: Tools of the current route, the ones already done included.
         done: Tools that completed, in order of completion.
         in_flight: Attempts without an outcome.
+        hedged: Attempts that took too long, so that the run went another way beside them, with the route of before.
         tries: Attempts per tool that count against its limit.
         closed: Tools that cannot be used in this run, with the reason.
         not_before: Earliest next attempt of a tool, in seconds since the start.
@@ -78,6 +80,7 @@ class RunState:
     route: tuple[ToolId, ...] = ()
     done: list[ToolId] = field(default_factory=list)
     in_flight: dict[AttemptId, AttemptStarted] = field(default_factory=dict)
+    hedged: dict[AttemptId, tuple[ToolId, ...]] = field(default_factory=dict[AttemptId, tuple[ToolId, ...]])
     tries: dict[ToolId, int] = field(default_factory=dict)
     closed: dict[ToolId, str] = field(default_factory=dict)
     not_before: dict[ToolId, float] = field(default_factory=dict)
@@ -107,6 +110,12 @@ class RunState:
     model_calls: int = 0
     spent: int = 0
 
+    @property
+    def relied_on(self) -> list[AttemptStarted]:
+        """Attempts under way whose answers the route waits for: all but those that take too long."""
+        flights = self.in_flight.values()
+        return [f for f in flights if f.attempt not in self.hedged] if self.hedged else list(flights)
+
     def apply(self, event: Event) -> None:  # noqa: C901, PLR0912  # one flat case per kind of fact, ordered by frequency
         """Fold one fact into the state."""
         match event:
@@ -127,6 +136,9 @@ class RunState:
                 self.route = event.after
             case RouteChosen():
                 self.route = event.tools
+            case Hedged():
+                self.hedged[event.attempt] = event.before
+                self.route = event.after
             case GuardClosed():
                 self.closed[event.tool] = event.reason
             case Signalled():
@@ -187,17 +199,21 @@ class RunState:
         started = self.in_flight.pop(event.attempt)
         self.spent += event.spent
         if started.role == "step":
-            self._made(event)
             if started.key:  # only attempts that change something carry a key
+                self._made(event)
                 self.effects[event.attempt] = event
+            elif any(artifact not in self.artifacts for artifact in event.outputs):
+                self._made(event, but=self.artifacts)
             self._forget_rechecks(event.tool)
         elif started.about is not None:
             self.settling.add(started.about)
 
-    def _made(self, event: AttemptSucceeded | Verified) -> None:
+    def _made(self, event: AttemptSucceeded | Verified, *, but: Container[ArtifactId] = ()) -> None:
+        """Take in what was produced, `but` for what is there: of two calls that read the same, the first one counts."""
+        new = {name: value for name, value in event.outputs.items() if name not in but}
         self.done.append(event.tool)
-        self.artifacts.update(event.outputs)
-        self.makers.update(dict.fromkeys(event.outputs, event))
+        self.artifacts.update(new)
+        self.makers.update(dict.fromkeys(new, event))
 
     def _failed(self, event: AttemptFailed) -> None:
         started = self.in_flight.pop(event.attempt)
@@ -216,7 +232,7 @@ class RunState:
     def _abandoned(self, event: AttemptAbandoned) -> None:
         """Says nothing about the tool, so it does not count as a try."""
         started = self.in_flight.pop(event.attempt)
-        self.tries[event.tool] = started.number - 1
+        self.tries[event.tool] -= 1
         self.spent += event.spent
         if not event.called:
             self.model_calls -= started.calls_model

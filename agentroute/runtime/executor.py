@@ -53,7 +53,11 @@ happened costs the worst case."""
 
 
 class Executor:
-    """Makes the attempts of one run."""
+    """Makes the attempts of one run.
+
+    Attributes:
+        made: When each call under way was made (seconds since the start of the run); others wait for their turn.
+    """
 
     def __init__(
         self,
@@ -84,6 +88,7 @@ class Executor:
         self._late = late
         self._now = now
         self._deadline = outlook.deadline_s
+        self.made: dict[AttemptId, float] = {}
         self._left: dict[AttemptId, Attempt] = {}  # attempts given up whose threads go on
         self._scoped = [o for o in services.observers if type(o).attempt_scope is not Observer.attempt_scope]
 
@@ -131,6 +136,7 @@ class Executor:
         attempt = Attempt(self._run_id, started.tool, started.attempt, started.key, deadline=0.0)
         attempt.spending_limit = flight.reservation.amount if self._ledger.limit is not None else None
         attempt.original_key = "" if started.about is None else self._state.keys.get(started.about, "")
+        attempt.wall = self._services.clock.wall
         attempt.on_late = lambda worked: self._late(
             LateResultFenced(self._now(), started.attempt, started.tool, worked)
         )
@@ -139,9 +145,11 @@ class Executor:
                 return
             try:
                 await anyio.lowlevel.checkpoint_if_cancelled()  # nothing begins for a run that is over
+                self.made[started.attempt] = self._now()
                 ending = await self._succeeding(flight, attempt)
             finally:
                 self._services.slots.release()
+                self.made.pop(started.attempt, None)
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
         except BaseException:
@@ -302,9 +310,15 @@ class Executor:
             )
 
     def _cut_off(self, flight: "Flight", attempt: Attempt) -> Event:
-        """The call was cancelled. If it had begun and changes something, nobody knows whether it did."""
-        self._services.board.forget(flight.ticket)
-        begun = attempt.deadline > 0
+        """The call was cancelled. If it had begun and changes something, nobody knows whether it did.
+
+        One that was cut off because another way was quicker has taken too long: that is a timeout to its tool.
+        """
+        board, begun = self._services.board, attempt.deadline > 0
+        if begun and flight.started.attempt in self._state.hedged:
+            board.fail(flight.ticket, self._services.clock.now(), timed_out=True)
+        else:
+            board.forget(flight.ticket)
         if not begun:
             flight.reservation.release()
         spent = flight.settle(attempt, "worst")

@@ -1,7 +1,10 @@
 """Learns from the runs of an agent: afterwards, from their journal, each run once."""
 
+from collections.abc import Callable
+
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 
 from agentroute.errors import JournalError
 from agentroute.graph.toolgraph import ToolGraph
@@ -26,6 +29,8 @@ class Experience:
         """Begin without any."""
         self._runs: dict[RunId, None] = {}
         self._known = Knowledge()
+        self._unkept = Knowledge()
+        self._keeping = anyio.Lock()
         self._learning = anyio.Lock()
 
     def note(self, run: RunId) -> None:
@@ -47,8 +52,30 @@ class Experience:
                     read.append(run)
             for run in read:
                 self._runs.pop(run, None)
-            self._known = self._known.merged(learn(over, graph.tools))
+            gained = learn(over, graph.tools)
+            self._known, self._unkept = self._known.merged(gained), self._unkept.merged(gained)
             return self._known
+
+    async def keep(self, journal: Journal, graph: ToolGraph, add: Callable[[Knowledge], object]) -> None:
+        """Hand over what has been learned and was not handed over before. If `add` raises, the next time it is again.
+
+        Args:
+            journal: Where the runs are.
+            graph: What they ran over.
+            add: Keeps it; called in a thread, and waited for even when this is cancelled, so that nothing counts twice.
+        """
+        async with self._keeping:
+            await self.known(journal, graph)
+            gained = self._unkept
+            if gained == Knowledge():
+                return
+            self._unkept = Knowledge()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(add, gained)
+            except Exception:
+                self._unkept = gained.merged(self._unkept)
+                raise
 
 
 async def _facts(journal: Journal, run: RunId) -> list[Event]:

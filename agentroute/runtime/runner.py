@@ -44,7 +44,7 @@ class Runner:
         self._ledger = Ledger(limits.money, model_calls=limits.llm_calls)
         self._ledger.spent, self._ledger.model_calls = state.spent, state.model_calls
         guards = {name: tool.when for name, tool in services.tools.items() if tool.when is not None}
-        outlook = Outlook(
+        self._outlook = outlook = Outlook(
             services.graph,
             state,
             services.board,
@@ -54,14 +54,15 @@ class Runner:
             self._deadline,
             services.learned,
         )
+        self._executor = Executor(services, run_id, outlook, record=self.record, late=self._note_late, now=self.now)
         self._navigator = Navigator(
             outlook,
             guards=guards,
             backoff=services.backoff,
+            made=self._executor.made,
             monitors=services.run_monitors,
             asks_people=services.escalate == "human",
         )
-        self._executor = Executor(services, run_id, outlook, record=self.record, late=self._note_late, now=self.now)
         self._boarding: list[Flight] = []
         self._scopes: dict[AttemptId, anyio.CancelScope] = {}
         self._late: list[Event] = []
@@ -82,6 +83,7 @@ class Runner:
         except BaseExceptionGroup as group:
             raise _foremost(group) from (group if len(group.exceptions) > 1 else None)
         finally:
+            self._leave_line()
             for flight in self._boarding:
                 self._executor.let_go(flight)
             self._boarding.clear()
@@ -93,7 +95,9 @@ class Runner:
             match self._navigator.decide(self.now()):
                 case Call() as call:
                     await self._start(call)
-                case Wait(until):
+                case Wait(until, line):
+                    if line is not None:
+                        self._services.board.line.join(self._outlook.who, line, self._called)
                     await self._wait(flights, until)
                 case Record(event):
                     await self.record(event, after=facts)
@@ -160,6 +164,7 @@ class Runner:
 
     async def _start(self, call: Call) -> None:
         flight = await self._executor.begin(call)
+        self._leave_line()
         if flight is None:
             self._navigator.refresh()  # the money is not there after all
         else:
@@ -180,6 +185,13 @@ class Runner:
         with anyio.move_on_after(min(ends, default=None)):
             await self._wake.wait()
         await self._catch_up()
+
+    def _called(self) -> None:
+        """It is this run's turn to look whether the tool it waits for can be called."""
+        self._wake.set()
+
+    def _leave_line(self) -> None:
+        self._services.board.line.leave(self._outlook.who)
 
     def _take_off(self, flights: TaskGroup) -> None:
         while self._boarding:

@@ -2,7 +2,11 @@
 
 import sys
 from socketserver import BaseServer
-from typing import Any
+from typing import Any, Final
+
+BROKEN: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+"""What it looks like here when the other side has gone. Other errors of the system are a server's own: a file that is
+not there, a disk that is full, somebody else who cannot be reached."""
 
 
 class CutOff(BaseServer):
@@ -10,5 +14,5 @@ class CutOff(BaseServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report mistakes in the server's own code, but not connections that were cut."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        if not isinstance(sys.exc_info()[1], BROKEN):
             super().handle_error(request, client_address)

@@ -21,6 +21,7 @@ from agentroute.run.events import (
     Compensated,
     Event,
     GuardClosed,
+    Hedged,
     Rerouted,
     Retried,
     RouteChosen,
@@ -87,6 +88,9 @@ def _tell(event: Event) -> str | None:  # noqa: C901  # one flat case per kind o
         case Rerouted():
             before, after = " > ".join(event.before), " > ".join(event.after)
             return f"[green]reroute[/]    {before}\n            [green]to[/]         {after}"
+        case Hedged():
+            after = " > ".join(event.after)
+            return f"[yellow]hedge[/]      {event.tool}: {event.reason}\n            [yellow]beside it[/]  {after}"
         case Verified():
             return f"[cyan]verified[/]   {event.tool} {'did happen' if event.happened else 'did not happen'}"
         case Compensated():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from agentroute.testing.cut_off import CutOff
 from graphs.providers.domain import Endpoints, match
 from graphs.providers.store import RefusedError, Request, Row, connect, remember, remembered, transaction
 
@@ -179,7 +180,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-class Server(ThreadingHTTPServer):
+class Server(CutOff, ThreadingHTTPServer):
     """A thread per connection; shares its port with the supervisor's placeholder (see `Providers`)."""
 
     allow_reuse_address = True

@@ -1,7 +1,8 @@
 """An MCP server over streamable HTTP on the loopback, written with the `mcp` package; prints its port.
 
 Run as a program: ``python http_mcp_server.py FOLDER PORT [habit ...]``. A file ``status`` in FOLDER makes it answer
-everything with the status in it, and it wants the key in FOLDER/key, if there is one. Habits:
+everything with the status in it, and ask to wait for what ``retry-after`` says, or seven seconds. It wants the key in
+FOLDER/key, if there is one. Habits:
 
 - ``json``: answers with JSON instead of event streams.
 - ``legacy``: speaks only the handshake era, so that there are sessions.
@@ -54,13 +55,15 @@ class Gate:
             await self.app(scope, receive, send)
 
     def refusal(self, scope: Scope) -> Response | None:
-        headers = dict(scope["headers"])
+        sent = dict(scope["headers"])
         status, key = Path(FOLDER, "status"), Path(FOLDER, "key")
         if status.exists():
-            return Response("<h1>Sorry</h1>", int(status.read_text()), {"retry-after": "7"}, "text/html")
-        if key.exists() and headers.get(b"authorization", b"").decode() != f"Bearer {key.read_text()}":
+            wait = Path(FOLDER, "retry-after")
+            headers = {"retry-after": wait.read_text() if wait.exists() else "7"}
+            return Response("<h1>Sorry</h1>", int(status.read_text()), headers, "text/html")
+        if key.exists() and sent.get(b"authorization", b"").decode() != f"Bearer {key.read_text()}":
             return JSONResponse({"error": "who are you?"}, 401)
-        if "legacy" in HABITS and headers.get(b"mcp-protocol-version", b"").startswith(b"2026"):
+        if "legacy" in HABITS and sent.get(b"mcp-protocol-version", b"").startswith(b"2026"):
             return JSONResponse({"error": "unsupported protocol version"}, 400)
         return None
 

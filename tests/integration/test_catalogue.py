@@ -14,6 +14,7 @@ from agentroute.routing.board import HealthBoard
 from agentroute.routing.latency import Latency
 from agentroute.routing.reliability import Reliability
 from agentroute.routing.signals import HealthSignal
+from agentroute.run.hedging import Hedges
 from agentroute.testing.scenario.catalogue import catalogue, rows
 from agentroute.testing.scenario.document import read_scenario
 from agentroute.testing.scenario.theatre import Settings, Theatre
@@ -140,8 +141,14 @@ def eternal_signals(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HealthSignal, "factor_at", lambda self, _: self.factor)
 
 
+def blind_to_time(patch: pytest.MonkeyPatch) -> None:
+    """Two things keep slow tools from costing the deadline; each of them would be enough for these rows."""
+    patch.setattr(Latency, "observe", lambda *_: None)
+    patch.setattr(Hedges, "due", lambda *_: None)
+
+
 PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
-    "latency is not learned": (lambda patch: patch.setattr(Latency, "observe", lambda *_: None), {"D01", "D02"}),
+    "slowness is not noticed": (blind_to_time, {"D01", "D02"}),
     "monitors are not heard": (lambda patch: patch.setattr(HealthBoard, "signal", lambda *_: None), {"H02"}),
     "signals never fade": (eternal_signals, {"H01"}),
     "probes outrank calls": (believed_probes, {"D06", "H03"}),

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from agentroute.adapters.mcp.restart import Restart
 from agentroute.adapters.mcp.servers import McpServers
+from agentroute.attempt import Attempt, serving
 from agentroute.errors import ToolError
-from agentroute.ids import ArtifactId
+from agentroute.ids import ArtifactId, AttemptId, RunId, ToolId
 from tests.integration.mcp_cases import failure, until, value
 
 pytestmark = pytest.mark.anyio
@@ -128,6 +130,19 @@ async def test_the_status_of_a_proxy_is_understood(
     assert str(error).startswith(f"MCP tool remote/add: HTTP {status} ")
     (remote.folder / "status").unlink()
     assert await add(servers) == 3
+
+
+async def test_a_date_is_read_by_the_clock_of_the_agent(remote: Remote, servers: McpServers) -> None:
+    assert await add(servers) == 3
+    (remote.folder / "status").write_text("429")
+    (remote.folder / "retry-after").write_text("Wed, 21 Oct 2099 07:28:30 GMT")
+    now = datetime(2099, 10, 21, 7, 28, 0, tzinfo=UTC).timestamp()
+    attempt = Attempt(RunId("r"), ToolId("t"), AttemptId(1), "", 0.0, wall=lambda: now)
+    with serving(attempt):
+        error = await add_fails(servers)
+    assert error.kind == "rate_limited"
+    assert error.retry_after_s == pytest.approx(30, abs=2)
+    assert (await add_fails(servers)).retry_after_s == 3600  # by the system's, in 70 years: an hour is heard
 
 
 async def test_a_busy_server_is_not_asked_to_start_before_it_said(remote: Remote, servers: McpServers) -> None:

@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Annotated, ClassVar
@@ -14,9 +15,11 @@ import pytest
 
 from agentroute import Agent, Artifact, Budget, Goal, Health, LiteLlm, Price, Prices, RunResult, llm_step, tool
 from agentroute.adapters.http.tools import HttpTool, http_tool
+from agentroute.attempt import Attempt, serving
 from agentroute.errors import ToolError
 from agentroute.guard.failures import classify
 from agentroute.guard.rate_limits import Headroom, headroom_of
+from agentroute.ids import ArtifactId, AttemptId, RunId, ToolId
 from agentroute.ports import Tool
 from agentroute.testing import ModelServer, Reply
 
@@ -327,6 +330,48 @@ class TestModelSteps:
         assert answer.text == "hello"
         assert isinstance(answer.headroom, Headroom)
         assert (answer.headroom.left, answer.headroom.limit, answer.headroom.resets_in_s) == (2, 50, 3600)
+
+
+WALL = 4_000_000_000.0
+"""What an agent's clock shows that is ahead of the system's by half a century, in seconds since 1970."""
+
+
+@contextmanager
+def ahead() -> Generator[Attempt]:
+    """An attempt of an agent whose clock shows `WALL`."""
+    attempt = Attempt(RunId("r"), ToolId("t"), AttemptId(1), "", 0.0, wall=lambda: WALL)
+    with serving(attempt):
+        yield attempt
+
+
+class TestMoments:
+    """Answers that name a moment are read by the clock of the agent, not by the system's."""
+
+    SAID: ClassVar = {
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-limit": "60",
+        "x-ratelimit-reset": f"{WALL + 30:.0f}",
+    }
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"
+
+    async def test_of_an_http_tool(self, start: Start) -> None:
+        near = forecast("near", start(lambda _: Answer(200, self.SAID)))
+        with ahead() as attempt:
+            await near.call({ArtifactId("city"): "Oslo"})
+        assert attempt.headroom == Headroom(0, 60, 30)
+
+    async def test_of_a_model(self) -> None:
+        async with ModelServer([Reply("hello", headers=self.SAID), Reply(status=429, headers=self.SAID)]) as server:
+            model = LiteLlm(prices=TestModelSteps.PRICES, api_base=server.base_url, api_key="any")
+            with ahead():
+                answer = await model.complete("openai/cheap", HELLO, max_tokens=5, timeout_s=10)
+                with pytest.raises(ToolError) as caught:
+                    await model.complete("openai/cheap", HELLO, max_tokens=5, timeout_s=10)
+        assert answer.headroom == Headroom(0, 60, 30)
+        assert (caught.value.kind, caught.value.retry_after_s) == ("rate_limited", 30)
 
 
 HELLO = [{"role": "user", "content": "Say hello."}]

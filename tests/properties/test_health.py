@@ -12,8 +12,10 @@ from agentroute.graph.cost import Cost, Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import LONGEST_COOL_DOWN_S, MOST_PROBES
 from agentroute.guard.rate_limits import Headroom
+from agentroute.guard.retry_budget import REFILL_S, RetryBudget
 from agentroute.ids import ToolId
 from agentroute.routing.board import HealthBoard, Ticket
+from agentroute.routing.headroom import RateLimit
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
 from agentroute.routing.signals import PRIORITIES, HealthSignal, foremost
@@ -164,6 +166,16 @@ def test_no_history_keeps_a_healed_tool_out_for_ever(history: list[Act], tool: T
     assert life.board.weight(tool, RATES, life.now) == pytest.approx(declared, rel=1e-6)
 
 
+def test_a_tool_that_is_back_weighs_a_quarter_more_at_first_and_that_wears_off() -> None:
+    board, tool = HealthBoard(Health()), ToolSpec(ToolId("t"), cost=Cost(usd=0.01), effect="read")
+    while board.admits(tool, 0.0):
+        board.fail(board.begin(tool, 0.0), 0.0)
+    back = board.back_at(tool, 0.0)
+    board.succeed(board.begin(tool, back), back)
+    weights = [board.weight(tool, RATES, back + share * back) for share in (0.0, 0.5, 1.0, 2.0)]
+    assert weights == pytest.approx([12_500_000, 11_250_000, 10_000_000, 10_000_000], rel=1e-3)
+
+
 @settings(max_examples=30)
 @given(works=st.integers(0, 3), fails=st.integers(1, 4), before=st.integers(0, 100))
 def test_a_misbehaving_tool_cannot_stay_in_by_alternating(works: int, fails: int, before: int) -> None:
@@ -247,30 +259,41 @@ def test_quantiles_are_those_of_what_was_seen_and_expected(values: list[float], 
     assert min(known) <= usual <= most <= max(known)
 
 
+timed = st.tuples(st.floats(0.001, 100.0), st.sampled_from([0.0, 0.5, 60.0, 4000.0, 1e6]))
+
+
 @given(
-    calls=st.lists(st.tuples(st.floats(0.001, 100.0), st.sampled_from([0.0, 0.5, 60.0, 4000.0, 1e6])), max_size=120),
+    calls=st.lists(timed, max_size=40) | st.lists(timed, min_size=33, max_size=80),
     expected=st.floats(0.001, 100.0),
+    slow=st.floats(0.001, 100.0) | st.none(),
     pause_s=st.sampled_from([0.0, 100.0, 1e5]),
+    asks=st.booleans(),
 )
 def test_quantiles_equal_those_worked_out_by_definition(
-    calls: list[tuple[float, float]], expected: float, pause_s: float
+    calls: list[tuple[float, float]], expected: float, slow: float | None, pause_s: float, *, asks: bool
 ) -> None:
-    """Each call weighs 0.93 for every one after it and half for every 300 s, the declared latency one and a half."""
+    """Each call weighs 0.93 for every one after it and half for every 300 s, the declared latency one and a half.
+
+    Whether somebody asks in between makes no difference. Of what is declared, three tenths count as slow.
+    """
     latency, now, seen = Latency(300.0), 1000.0, list[tuple[float, float]]()
     for value, wait_s in calls:
         now += wait_s
         latency.observe(value, now)
         seen.append((now, value))
-    asked = float(math.floor(now + pause_s))
-    late = max(asked, now)
-    known = [(value, 0.93**age * 2 ** ((at - late) / 300)) for age, (at, value) in enumerate(reversed(seen[-32:]))]
-    known = sorted([*known, (expected, 1.5)])
+        if asks:
+            latency.quantiles(expected, now, slow=slow)
+    asked, late = float(math.floor(now + pause_s)), expected if slow is None else slow
+    last = max(asked, now)
+    known = [(value, 0.93**age * 2 ** ((at - last) / 300)) for age, (at, value) in enumerate(reversed(seen[-32:]))]
+    known = sorted([*known, (expected, 1.5 * 0.7), (late, 1.5 * 0.3)])
     total = sum(weight for _, weight in known)
-    for share, found in zip((0.5, 0.8), latency.quantiles(expected, now + pause_s), strict=True):
+    answer = latency.quantiles(expected, now + pause_s, slow=slow)
+    assert seen or answer == (expected, late)
+    for share, found in zip((0.5, 0.8), answer, strict=True):
         below = sum(weight for value, weight in known if value < found) / total
         up_to = sum(weight for value, weight in known if value <= found) / total
         assert not seen or below - 1e-9 <= share <= up_to + 1e-9
-        assert seen or found == expected
 
 
 @given(declared=st.floats(0.01, 10.0), factor=st.floats(1.5, 100.0))
@@ -306,6 +329,47 @@ def test_what_is_left_of_a_limit_weighs_more_the_less_it_is_and_then_shuts() -> 
     assert board.back_at(tool, 1.0) == 60.0
     assert board.admits(tool, 60.0)
     assert board.weight(tool, RATES, 60.0) == pytest.approx(weights[0], rel=0.02)
+
+
+pauses = st.sampled_from([0.0, 0.5, 5.0]) | st.floats(0.0, 100.0)
+words = st.builds(
+    Headroom,
+    left=st.floats(0.0, 20.0),
+    limit=st.floats(0.0, 20.0),
+    resets_in_s=st.floats(0.0, 100.0),
+    refill_per_s=st.sampled_from([0.0, 1.0]),
+)
+
+
+@given(st.lists(st.tuples(pauses, words | st.floats(-10.0, 100.0) | st.none()), max_size=20), pauses)
+def test_a_limit_that_does_not_count_any_more_neither_weighs_nor_shuts(
+    life: list[tuple[float, Headroom | float | None]], pause_s: float
+) -> None:
+    limit, now = RateLimit(), 0.0
+    for passed_s, said in life:
+        now += passed_s
+        if isinstance(said, Headroom):
+            limit.heard(said, now)
+        elif said is None:
+            limit.begin(now)
+        else:
+            limit.wait(now + said)
+    now += pause_s
+    if now >= limit.counts_until:
+        assert limit.factor(now) == 1.0
+        assert limit.opens_at(now) <= now
+        assert not limit.begin(now)
+
+
+@given(st.lists(st.tuples(pauses, st.booleans()), max_size=40))
+def test_a_retry_budget_is_the_token_bucket_it_says_it_is(calls: list[tuple[float, bool]]) -> None:
+    budget, tokens, now = RetryBudget(reserve=3, share=0.2), 3.0, 0.0
+    for passed_s, again in calls:
+        now += passed_s
+        tokens = min(3.0, tokens + passed_s * 3 / REFILL_S)
+        assert budget.allows(now) == (tokens >= 1) or abs(tokens - 1) < 1e-6
+        tokens = max(0.0, min(3.0, tokens + 0.2 - again))
+        budget.spend(now, again=again)
 
 
 # -------------------------------------------------------------------- monitors
@@ -368,7 +432,38 @@ def test_a_call_that_works_outranks_a_probe_that_does_not() -> None:
     board.succeed(board.begin(tool, 2.0), 2.0)
     assert board.weight(tool, RATES, 2.0) <= before
     board.signal(HealthSignal("t", "outage", "probe", "no answer", factor=10.0, at=3.0), 3.0)
-    assert board.weight(tool, RATES, 3.0) > before
+    assert board.weight(tool, RATES, 3.0) <= before, "it sees what it saw before, and calls do not meet it"
+    board.signal(HealthSignal("t", "outage", "probe", "answered", factor=1.0, at=4.0), 4.0)
+    board.signal(HealthSignal("t", "outage", "probe", "no answer", factor=10.0, at=5.0), 5.0)
+    assert board.weight(tool, RATES, 5.0) > 5 * before, "that is another outage"
+
+
+def test_a_call_from_before_a_probe_saw_an_outage_says_nothing_about_it() -> None:
+    board, tool = HealthBoard(Health()), spec()
+    board.know([tool])
+    before, under_way = board.weight(tool, RATES, 0.0), board.begin(tool, 0.5)
+    board.signal(HealthSignal("t", "outage", "probe", "no answer", factor=10.0, at=1.0), 1.0)
+    board.succeed(under_way, 1.5)
+    assert board.weight(tool, RATES, 1.5) > 5 * before
+
+
+@given(every_s=st.floats(0.5, 20.0), effect=st.sampled_from(["read", "idempotent", "once"]))
+def test_a_probe_that_is_wrong_keeps_a_tool_out_for_no_longer_than_a_breaker(every_s: float, effect: str) -> None:
+    """Unless its calls must not be made twice: nobody experiments with those."""
+    board, tool, now = HealthBoard(Health()), spec(effect=effect), 0.0
+    board.know([tool])
+    before, tried_at = board.weight(tool, RATES, 0.0), list[float]()
+    while now < 3 * LONGEST_COOL_DOWN_S:
+        board.signal(HealthSignal("t", "outage", "probe", factor=10.0, at=now, fresh_s=60.0), now)
+        if board.weight(tool, RATES, now) <= 3 * before:  # else others are cheaper
+            tried_at.append(now)
+            board.succeed(board.begin(tool, now), now)
+        now += every_s
+    if effect == "once":
+        assert not tried_at
+    else:
+        assert LONGEST_COOL_DOWN_S - 1e-3 <= tried_at[0] <= LONGEST_COOL_DOWN_S + every_s
+        assert len(tried_at) >= (2 * LONGEST_COOL_DOWN_S - every_s) / every_s - 1, "from then on it is not believed"
 
 
 def test_a_signal_that_was_overtaken_on_its_way_does_not_count() -> None:

@@ -7,8 +7,9 @@ from typing import get_args
 import pytest
 
 from agentroute.errors import JournalError
+from agentroute.ids import AttemptId, NanoUsd, ToolId
 from agentroute.run.codec import GENESIS, chain, decode, encode
-from agentroute.run.events import Event, RunStarted, Signalled
+from agentroute.run.events import Event, Hedged, RunStarted, Signalled
 from agentroute.testing.faults import Fault
 from tests.properties.run_cases import play
 from tests.unit.test_planted_bugs import GALLERY, with_faults
@@ -21,8 +22,10 @@ def seen_events() -> list[Event]:
         with_faults(Fault(type="rate_limit", target="*", retry_after_s=2.0, attempts=(1, 1))),
     ]
     watched = Signalled(0.5, "large amounts", "risk", "order is a risk", stops=True, factors={"refund": 10.0})
+    search, spare = ToolId("search"), ToolId("spare")
+    hedged = Hedged(0.5, AttemptId(1), search, (search,), (spare,), NanoUsd(5), optimal=True, reason="late")
     played = [r.event for scenario in scenarios for records in play(scenario).journals.values() for r in records]
-    return [*played, watched]
+    return [*played, watched, hedged]
 
 
 def test_every_event_comes_back_as_it_was_and_keeps_its_place_in_the_chain() -> None:

@@ -10,7 +10,7 @@ from agentroute.graph.cost import Rates
 from agentroute.graph.goal import GoalSpec
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Ledger
-from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
+from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, nanos
 from agentroute.ports import Tool
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.health import Health
@@ -165,6 +165,18 @@ def test_what_others_learn_changes_the_route_of_a_run_that_waits() -> None:
     assert isinstance(decision, Record)
     assert isinstance(decision.event, RouteChosen)
     assert (decision.event.tools, decision.event.reason) == (("way",), "health changed")
+
+
+def test_a_reroute_says_what_the_route_before_weighed_what_was_under_way_included() -> None:
+    desk = Desk([fake_tool("one", ["start"], ["a"], usd=0.1), fake_tool("two", ["a"], ["b"], usd=0.2), CHAIN[2]])
+    desk.begin(desk.follow(), 1)
+    desk.board.version += 1  # the same route is made anew while its first step is under way
+    assert desk.follow() == Wait()
+    desk.fail(1, "one", "permanent")
+    decision = desk.decide()
+    assert isinstance(decision, Record)
+    assert isinstance(decision.event, Rerouted)
+    assert (decision.event.weight_before, decision.event.weight_after) == (nanos(0.3), nanos(1.0))
 
 
 def test_when_no_way_is_left_the_menu_has_what_is_feasible() -> None:

@@ -282,7 +282,7 @@ def test_nobody_waits_for_a_person_once_the_deadline_has_passed() -> None:
     done = experiment(
         steps,
         {"best": ["a"], "good": ["b"]},
-        scripts={"best": [After(math.inf)]},
+        scripts={"best": [After(math.inf)] * 3},
         escalate="human",
         budget=Budget(deadline_s=3.0),
     )

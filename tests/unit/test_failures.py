@@ -96,7 +96,11 @@ def test_a_status_says_whether_the_server_may_have_acted(code: int) -> None:
         ({"retry_after": "Wed, 21 Oct 2026 07:28:10 GMT", "date": "today"}, 10.0),
         ({"retry_after": "soon"}, None),
         ({"retry_after": "-1"}, None),
-        ({"retry_after": "9" * 40}, 100_000_000.0),
+        ({"retry_after": "3600"}, 3600.0),
+        ({"retry_after": "3601"}, 3600.0),  # nobody is out for longer than an hour by a word
+        ({"retry_after": "315360000"}, 3600.0),
+        ({"retry_after": "9" * 400}, 3600.0),
+        ({"retry_after": "Fri, 31 Dec 9999 23:59:59 GMT"}, 3600.0),
         ({}, None),
     ],
     ids=str,
@@ -104,6 +108,11 @@ def test_a_status_says_whether_the_server_may_have_acted(code: int) -> None:
 def test_retry_after_is_read_as_seconds_or_as_a_date(headers: dict[str, str], seconds: float | None) -> None:
     wall = 1_792_567_680.0  # 21 October 2026, 07:28:00 UTC
     assert classify(status(429, **headers), wall=wall).retry_after_s == seconds
+
+
+def test_a_tool_that_passes_on_what_its_provider_asks_is_heard_for_an_hour_too() -> None:
+    for seconds, heard in ((7.0, 7.0), (1e8, 3600.0)):
+        assert classify(ToolError("wait", kind="rate_limited", retry_after_s=seconds)).retry_after_s == heard
 
 
 def test_a_single_failure_in_groups_is_what_counts() -> None:

@@ -29,8 +29,10 @@ from agentroute.run.events import (
     Retried,
     Verified,
 )
+from agentroute.run.hedging import Hedges
 from agentroute.run.outlook import Outlook
 from agentroute.run.saga import Saga
+from agentroute.run.state import RunState
 from agentroute.runtime.executor import Executor, Flight
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls
@@ -81,6 +83,14 @@ GALLERY: dict[str, Scenario] = {
     "a sibling fails for good": with_faults(Fault(type="error", target="book", status=404), deadline_s=None),
     "too slow": with_faults(Fault(type="latency", target="weather", latency_s=3.0), deadline_s=None),
     "too late": with_faults(Fault(type="latency", target="pack", latency_s=1.8), deadline_s=1.5),
+    "two calls answer at once": with_faults(
+        Fault(type="latency", target="search", latency_s=0.5, attempts=(1, 1), from_s=4.0),
+        deadline_s=2.2,
+        starts=(0.0, 5.0),
+    ),
+    "the booking takes long": with_faults(
+        Fault(type="latency", target="book", latency_s=1.0, from_s=4.0), deadline_s=2.2, starts=(0.0, 5.0)
+    ),
     "too dear": replace(CALM, budget_usd=0.05, tools=(SEARCH, WEATHER, BOOK, PACK, LEAVE)),
     "cut off while it books": replace(CALM, cancel_at=0.15),
     "cut off while it looks": replace(CALM, cancel_at=0.05),
@@ -103,7 +113,16 @@ def test_the_runtime_as_it_is_violates_nothing(name: str) -> None:
 def test_the_gallery_shows_every_way_to_end_and_to_go_on() -> None:
     played = [play(scenario) for scenario in GALLERY.values()]
     events = {type(r.event).__name__ for p in played for records in p.journals.values() for r in records}
-    assert events >= {"Retried", "Rerouted", "Verified", "Compensated", "Unresolved", "Chosen", "LateResultFenced"}
+    assert events >= {
+        "Retried",
+        "Rerouted",
+        "Verified",
+        "Compensated",
+        "Unresolved",
+        "Chosen",
+        "LateResultFenced",
+        "Hedged",
+    }
     outcomes = {getattr(records[-1].event, "outcome", "") for p in played for records in p.journals.values()}
     assert outcomes == {"succeeded", "demoted", "escalated", "cancelled"}
 
@@ -287,6 +306,19 @@ def bottomless(self: Ledger, limit: NanoUsd | None = None, *, model_calls: int |
     self.spent = self.reserved = self.model_calls = 0
 
 
+def second_answer_counts(patch: pytest.MonkeyPatch) -> None:
+    made = RunState._made
+    patch.setattr(RunState, "_made", lambda self, event, **_: made(self, event))
+    succeeded = RunState._succeeded
+
+    def gullible(self: RunState, event: AttemptSucceeded) -> None:
+        for name in event.outputs:
+            self.artifacts.pop(name, None)
+        succeeded(self, event)
+
+    patch.setattr(RunState, "_succeeded", gullible)
+
+
 MUTANTS: dict[str, tuple[Plant, set[int]]] = {
     "a failure is dropped from the journal": (dropping(AttemptFailed), {1, 6}),
     "a success is dropped from the journal": (dropping(AttemptSucceeded), {6}),
@@ -314,6 +346,8 @@ MUTANTS: dict[str, tuple[Plant, set[int]]] = {
     "timeouts are ignored": (replacing(Executor, "_time_limit", lambda *_: 1000.0), {5}),
     "effects in vain are left behind silently": (replacing(Saga, "in_vain", lambda *_: []), {2}),
     "sagas run forwards": (first_effects_first, {4}),
+    "what takes long is done once more": (replacing(Hedges, "_is_hedgeable", lambda *_: True), {4}),
+    "of two answers the second one counts": (second_answer_counts, {6}),
     "every attempt has a key of its own": (changing(key_of_its_own), {6}),
 }
 

@@ -214,6 +214,137 @@ def test_of_two_that_write_at_once_the_last_one_wins_whole(tmp_path: Path) -> No
     assert [each.name for each in tmp_path.iterdir()] == ["priors.json"]
 
 
+# -------------------------------------------------------------------- adding, several at once
+
+ADDER = """
+import sys
+from agentroute import Priors
+from agentroute.routing.knowledge import Calls, Knowledge
+one = Knowledge(1, {sys.argv[2]: Calls(failed=1.0)})
+for _ in range(int(sys.argv[3])):
+    Priors.add(sys.argv[1], one)
+    print("added", flush=True)
+"""
+
+HOLDER = """
+import sys, time
+from agentroute.adapters.priors import _alone
+with _alone(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def start(program: str, *arguments: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def said(process: "subprocess.Popen[str]") -> int:
+    """How many lines a process has said, once it is over."""
+    return len(process.communicate(timeout=60)[0].splitlines())
+
+
+def test_of_several_that_add_at_once_none_loses_what_another_added(tmp_path: Path) -> None:
+    file = tmp_path / "priors.json"
+    adders = [start(ADDER, file, f"tool-{number}", 25) for number in range(4)]
+    assert [said(adder) for adder in adders] == [25] * 4
+    known = Priors.load(file)
+    assert known.calls == 100
+    assert sum(calls.failed for calls in known.tools.values()) == pytest.approx(100, rel=0.05)  # old ones fade
+    assert stat.S_IMODE((tmp_path / ".priors.json.lock").stat().st_mode) == 0o600
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".priors.json.lock", "priors.json"]
+
+
+def test_one_that_is_killed_while_it_holds_the_lock_holds_up_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "priors.json"
+    holder = start(HOLDER, file)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    adders = [start(ADDER, file, "tool", 5) for _ in range(2)]
+    with pytest.raises(subprocess.TimeoutExpired):  # they wait
+        adders[0].wait(timeout=1.0)
+    assert not file.exists()
+    holder.kill()
+    holder.communicate()
+    assert [said(adder) for adder in adders] == [5, 5]
+    assert Priors.load(file).calls == 10
+
+
+def test_one_that_is_killed_anywhere_has_added_what_it_said_and_spoils_nothing(tmp_path: Path) -> None:
+    """What was added and not said any more is one at most."""
+    file = tmp_path / "priors.json"
+    steady = start(ADDER, file, "steady", 60)
+    told = 0
+    for lines in (1, 3, 7, 12):
+        victim = start(ADDER, file, "victim", 10_000)
+        assert victim.stdout is not None
+        told += sum(bool(victim.stdout.readline()) for _ in range(lines))
+        victim.kill()
+        told += said(victim)
+    assert said(steady) == 60
+    assert 60 + told <= Priors.load(file).calls <= 60 + told + 4
+
+
+def test_a_lock_that_somebody_keeps_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "priors.json"
+    Priors(1).save(file)
+    monkeypatch.setattr("agentroute.adapters.priors.PATIENCE_S", 0.2)
+    holder = start(HOLDER, file)
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(ConfigurationError, match=r"another process has held its lock for 0\.2 s"):
+            Priors.add(file, Knowledge(1))
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert Priors.load(file) == Priors(1)
+
+
+@pytest.mark.parametrize("place", ["missing/priors.json", "a\0b", "pipe"])
+def test_where_nothing_can_be_added_it_is_said(place: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises((ConfigurationError, DocumentError), match=r"cannot be written|not an ordinary file"):
+        Priors.add(f"{tmp_path}/{place}", Knowledge(1))
+    assert not (tmp_path / "missing").exists()
+
+
+def test_nothing_is_added_to_what_is_broken(tmp_path: Path) -> None:
+    file = tmp_path / "priors.json"
+    file.write_text("{}")
+    with pytest.raises(DefinitionError, match="version"):
+        Priors.add(file, Knowledge(1))
+    assert file.read_text() == "{}"
+
+
+def test_an_agent_adds_each_run_once_and_loses_none_that_could_not_be_kept(tmp_path: Path) -> None:
+    file = tmp_path / "priors.json"
+    agent = Agent(name="a", tools=[fake_tool("t", ["x"], ["y"])], goals=[Goal("g", ["y"])], priors=file, trace=False)
+
+    async def main() -> list[int]:
+        counts: list[int] = []
+        for _ in range(3):
+            await agent.run(inputs={"x": "1"})
+            await agent.keep_learned(file)
+            await agent.keep_learned(file)
+            Priors.add(file, Knowledge(10))  # another process
+            counts.append(Priors.load(file).calls)
+        await agent.run(inputs={"x": "1"})
+        with pytest.raises(ConfigurationError):
+            await agent.keep_learned(tmp_path / "missing" / "priors.json")
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(agent.keep_learned, file)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await agent.keep_learned(file)
+        assert (await agent.learned()).calls == 4
+        return [*counts, Priors.load(file).calls]
+
+    assert anyio.run(main) == [11, 22, 33, 34]
+
+
 # -------------------------------------------------------------------- the command line
 
 

@@ -361,7 +361,7 @@ def test_an_attempt_is_given_up_after_its_timeout() -> None:
 
 def test_a_run_is_over_by_its_deadline() -> None:
     tools = [fake_tool("t", ["start"], ["a"], timeout_s=100.0)]
-    done = experiment(tools, {"all": ["a"]}, scripts={"t": [After(math.inf)]}, budget=Budget(deadline_s=3.0))
+    done = experiment(tools, {"all": ["a"]}, scripts={"t": [After(math.inf)] * 3}, budget=Budget(deadline_s=3.0))
     assert (done.result.outcome, done.result.duration_s) == ("escalated", 3.0)
     assert "deadline" in done.result.reason or "deadline" in str(done.records[-2].event)
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,20 @@ from inline_snapshot import snapshot
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from agentroute.adapters.clock import SystemClock
 from agentroute.testing.scenario.record import ScenarioRecord, Session, Trial
 from agentroute.testing.scenario.reports import SessionProgress, comparison_table, session_table
+from agentroute.testing.scenario.theatre import Settings, Theatre
 from tests.unit.test_scenario_reports import LOST, SESSION, many, of_verdicts
 
 HOSTILE = "[bold]x[/bold] \x1b[2J\x1b]0;owned\x07 \u202e :boom: \r\n forged"
+
+WRONG = """\
+version: "1"
+titel: x
+tulz: []
+level: nowhere
+"""
 
 
 class Terminal(io.StringIO):
@@ -131,6 +141,17 @@ level, seconds, retries\
         assert "violation 3" in text
         assert "violation 4" not in text
         assert "and 26 more" in text
+
+    def test_each_problem_of_a_file_has_a_line_of_its_own(self, tmp_path: Path) -> None:
+        file = tmp_path / "wrong.yaml"
+        file.write_text(WRONG)
+        with Theatre(Settings(), SystemClock()) as theatre:
+            record = theatre.run(str(file))
+        lines = [line.strip() for line in printed(session_table(Session(scenarios=(record,))), width=300).splitlines()]
+        places = [line.removeprefix(f"{file}:").split(": ")[0] for line in lines if line.startswith(f"{file}:")]
+        assert places == ["1:1", "2:1", "3:1", "4:8"]
+        assert not any("\\n" in line for line in lines)
+        assert len(record.reason.splitlines()) == 4
 
     @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160])
     def test_no_line_is_wider_than_the_terminal(self, width: int) -> None:

@@ -59,6 +59,7 @@ def test_every_answer_to_a_failure_is_said(caplog: pytest.LogCaptureFixture) -> 
             ("INFO", "effect undone"),
             ("WARNING", "attempt failed"),
             ("ERROR", "effect unresolved, a person has to look"),
+            ("INFO", "hedged"),
             ("INFO", "late result not used"),
             ("WARNING", "suspended, a person has to choose"),
             ("WARNING", "demoted"),

@@ -91,6 +91,9 @@ route search_a > rate > book  0.013000 USD, proven cheapest
 │   └── unresolved: the effect of insure may have happened
 ├── news  abandoned  at 3.20 s, 100.0 ms
 │   └── attempt 10  abandoned  at 3.20 s, 100.0 ms, 0.000500 USD
+├── hedged news: no answer in 0.05 s
+│     beside it: digest
+│     0.002000 USD, proven cheapest
 ├── hotel came back late with a result, which was not used
 ├── escalate  waiting for a person
 │     no route to 'booked': insure (failed 1 times)

@@ -1,11 +1,11 @@
 """Plain HTTP endpoints as tools."""
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
+from agentroute.adapters.clock import wall_time
 from agentroute.adapters.http.request import Endpoint, Method, Outgoing
 from agentroute.adapters.http.secret import Secret
 from agentroute.adapters.http.url_template import UrlTemplate
@@ -132,7 +132,7 @@ class HttpTool(WireTool):
 def _report(response: "httpx.Response") -> None:
     """Tell the attempt what the answer says of a rate limit, whatever else it says."""
     with suppress(AgentrouteError):  # called outside of a run
-        current().headroom = headroom_of(response.headers, time.time())
+        current().headroom = headroom_of(response.headers, wall_time())
 
 
 def _same_server(response: "httpx.Response") -> "httpx.Request | None":

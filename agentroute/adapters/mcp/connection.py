@@ -18,10 +18,11 @@ from pydantic import ValidationError
 
 from agentroute.adapters.mcp.answers import LONGEST_MESSAGE, Answer, read_answer
 from agentroute.adapters.mcp.config import HttpEndpoint, Launch
-from agentroute.adapters.mcp.errors import HttpAnswer, explain, http_mark
+from agentroute.adapters.mcp.errors import HttpAnswer, answered, explain, http_mark
 from agentroute.adapters.mcp.listing import ListedTool, read_listing
 from agentroute.adapters.mcp.settings import Settings
 from agentroute.adapters.mcp.transport import Mode, log_path, open_client
+from agentroute.adapters.probes import UNKNOWN
 from agentroute.errors import FailureKind, ToolError
 from agentroute.graph.tool import Effect
 from agentroute.guard.failures import classify
@@ -86,7 +87,7 @@ class McpConnection:
     # What calls do ------------------------------------------------------------------------------------------
 
     async def call(
-        self, tool: str, arguments: Mapping[str, Any], effect: Effect, patience_s: float
+        self, tool: str, arguments: Mapping[str, Any], effect: Effect, patience_s: float, ahead_s: float
     ) -> tuple[Answer, ListedTool]:
         """Call a tool once.
 
@@ -95,6 +96,8 @@ class McpConnection:
             arguments: JSON data.
             effect: What a second call would do; decides what some errors mean.
             patience_s: Seconds to wait for a server that is being started.
+            ahead_s: Seconds that the caller's clock is ahead of the system's. It belongs to another event loop, so it
+                cannot be asked from here.
 
         Raises:
             ToolError: With what is known about the failure. Whatever went wrong before the request was sent is
@@ -110,7 +113,7 @@ class McpConnection:
             return read_answer(await ready.client.call_tool(tool, dict(arguments))), listed
         except MCPError as error:
             self._note(error, ready)
-            raise explain(error, what, effect, time.time()) from error
+            raise explain(error, what, effect, time.time() + ahead_s) from error
         except (RuntimeError, ValidationError) as error:  # how the package reports an answer that breaks its schema
             raise ToolError(f"{what} broke its contract: {_first_line(error)}", kind="contract") from error
 
@@ -121,6 +124,39 @@ class McpConnection:
             ToolError: It cannot be reached; nothing has happened.
         """
         return (await self._ready(patience_s)).tools
+
+    async def ping(self) -> object:
+        """Ask the server for a sign of life, if it is up. Starts nothing: when to start is not for a ping to say.
+
+        Any answer is one, that it knows no such request included. Older protocols have ``ping`` for this; the one of
+        July 2026 has nothing in its place, so its servers are asked for the first page of their tools.
+
+        Returns:
+            `UNKNOWN` of a server that is not in use, or is being started.
+
+        Raises:
+            ConnectionError: It is down.
+            Exception: It cannot be asked any more.
+        """
+        match self._state:
+            case Ready() as ready if not ready.lost.is_set():
+                await self._ask(ready)
+            case Ready() | Down():
+                raise ConnectionError(f"MCP server {self.name!r} is down")
+            case _:
+                return UNKNOWN
+        return True
+
+    async def _ask(self, ready: Ready) -> None:
+        session = ready.client.session
+        try:
+            await (session.list_tools() if session.discover_result is not None else session.send_ping())
+        except ValidationError:
+            return  # an answer, if not one that can be read
+        except MCPError as error:
+            self._note(error, ready)
+            if not answered(error) or (ready.lost.is_set() and not http_mark(error)):
+                raise ConnectionError(f"MCP server {self.name!r}: {_first_line(error)}") from error
 
     async def _ready(self, patience_s: float) -> Ready:
         with anyio.move_on_after(patience_s):
@@ -285,7 +321,8 @@ def _outlook(error: Exception) -> tuple[FailureKind, float | None]:
     """Say whether a server that did not start may do so later, and when it asked for that.
 
     A command that is not there will not be, and a request that was refused will be again. Anything else is
-    transient, also what is ambiguous of a call: a start that failed has done nothing.
+    transient, also what is ambiguous of a call: a start that failed has done nothing. A start serves no attempt, and
+    is waited for in real time: it goes by the system's clock.
     """
     if isinstance(error, MCPError) and isinstance(status := http_mark(error).get("status"), int):
         failure = classify(HttpAnswer(status, http_mark(error).get("retry_after")), wall=time.time())

@@ -50,6 +50,14 @@ def explain(error: MCPError, what: str, effect: Effect, wall: float) -> ToolErro
     return ToolError(message, kind="contract" if error.code == PARSE_ERROR else "ambiguous")
 
 
+def answered(error: MCPError) -> bool:
+    """Whether the server itself has spoken; of HTTP, a status from 500 up is a proxy's word that it has not."""
+    mark = http_mark(error)
+    if isinstance(status := mark.get("status"), int):
+        return status < 500
+    return "sent" not in mark or bool(mark.get("session_lost"))
+
+
 def http_mark(error: MCPError) -> Mapping[str, Any]:
     """What `mcp_http` noted about the exchange; empty if the error came from the server itself."""
     data: Any = error.data

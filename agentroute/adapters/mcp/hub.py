@@ -7,6 +7,7 @@ loop of their own, in a thread of their own, and calls are handed over. Cancelli
 
 import atexit
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from agentroute.adapters.clock import wall_time
 from agentroute.adapters.mcp.config import Launch
 from agentroute.adapters.mcp.settings import Settings
+from agentroute.adapters.probes import UNKNOWN
 from agentroute.errors import ToolError
 from agentroute.graph.tool import Effect
 
@@ -54,7 +57,16 @@ class McpHub:
         Raises:
             ToolError: With what is known about the failure.
         """
-        return await self._hand_over(_Connections.call, launch, tool, arguments, effect, patience_s)
+        ahead_s = wall_time() - time.time()
+
+        async def call(connections: _Connections) -> "tuple[Answer, ListedTool]":
+            return await connections.to(launch).call(tool, arguments, effect, patience_s, ahead_s)
+
+        return await self._hand_over(call)
+
+    async def ping(self, launch: Launch) -> object:
+        """Ask a server for a sign of life, from any event loop; see `McpConnection.ping`. Opens nothing."""
+        return UNKNOWN if self._thread is None else await self._hand_over(_Connections.ping, launch)
 
     async def listing(self, launch: Launch, patience_s: float) -> "dict[str, ListedTool]":
         """Return the tools of a server by name.
@@ -133,19 +145,19 @@ class _Connections:
         self._tasks = tasks
         self._open: dict[str, McpConnection] = {}
 
-    async def call(
-        self, launch: Launch, tool: str, arguments: Mapping[str, Any], effect: Effect, patience_s: float
-    ) -> "tuple[Answer, ListedTool]":
-        return await self._connection(launch).call(tool, arguments, effect, patience_s)
+    async def ping(self, launch: Launch) -> object:
+        connection = self._open.get(launch.name)
+        return UNKNOWN if connection is None else await connection.ping()
 
     async def listing(self, launch: Launch, patience_s: float) -> "dict[str, ListedTool]":
-        return await self._connection(launch).listing(patience_s)
+        return await self.to(launch).listing(patience_s)
 
     def close(self) -> None:
         for connection in self._open.values():
             connection.close()
 
-    def _connection(self, launch: Launch) -> "McpConnection":
+    def to(self, launch: Launch) -> "McpConnection":
+        """Return the connection to a server; a new one connects at its first call."""
         from agentroute.adapters.mcp.connection import McpConnection  # imports `mcp`, which takes a second
 
         if launch.name not in self._open:

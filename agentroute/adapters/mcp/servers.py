@@ -19,6 +19,7 @@ from agentroute.adapters.telemetry.provider import default_store
 from agentroute.adapters.wire_contract import ToolOptions, bind_contract, read_contract
 from agentroute.errors import DefinitionError, FailureKind
 from agentroute.graph.artifact import ArtifactType
+from agentroute.graph.cost import checked
 from agentroute.graph.tool import Effect, ToolSpec, artifacts_of
 from agentroute.ids import ArtifactId
 
@@ -48,6 +49,9 @@ class ConnectionOptions(TypedDict, total=False):
         ``mcp`` in the store's folder.
     chance:
         Draws numbers from 0 to 1, to spread restarts.
+    probe_every_s:
+        Seconds between two pings of each server that is in use, while an agent with its tools is open; None (the
+        default) for none. While a server does not answer, runs avoid its tools.
     """
 
     variables: Mapping[str, str]
@@ -55,6 +59,7 @@ class ConnectionOptions(TypedDict, total=False):
     restart: Restart
     log_folder: str | Path | None
     chance: Callable[[], float]
+    probe_every_s: float | None
 
 
 class McpServers:
@@ -72,7 +77,15 @@ class McpServers:
     """
 
     def __init__(self, config: McpConfig, **options: Unpack[ConnectionOptions]) -> None:
-        """Nothing is started here."""
+        """Nothing is started here.
+
+        Raises:
+            DefinitionError: ``probe_every_s`` is no number above 0.
+        """
+        every_s = options.get("probe_every_s")
+        if every_s is not None and checked("MCP servers", "probe_every_s", every_s) == 0:
+            raise DefinitionError("MCP servers", "probe_every_s must be above 0")
+        self.probe_every_s: float | None = every_s
         folder = options.get("log_folder", default_store(os.environ) / "mcp")
         self._config = config
         self._variables = dict(options.get("variables", {}))
@@ -269,6 +282,17 @@ class McpServers:
         """
         patience_s = PATIENCE * tool.spec.timeout_s
         return await self._hub.call(self._launch(tool.server), tool.remote, arguments, tool.spec.effect, patience_s)
+
+    async def ping(self, server: str) -> object:
+        """Ask a server that is in use for a sign of life. Starts none.
+
+        Returns:
+            True if it answered, and `agentroute.adapters.probes.UNKNOWN` if it is not in use.
+
+        Raises:
+            ConnectionError: It is down.
+        """
+        return await self._hub.ping(self._launch(server))
 
     async def aclose(self) -> None:
         """End all servers and connections. May be called twice; the next use starts anew."""

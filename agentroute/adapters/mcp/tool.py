@@ -1,8 +1,9 @@
 """One tool of an MCP server, with a contract."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from agentroute.adapters.mcp.answers import tool_failed, value_of
 from agentroute.adapters.wire_contract import WireContract, WireTool
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 
 class McpSource(ToolSource, Protocol):
     """What keeps servers connected."""
+
+    @property
+    def probe_every_s(self) -> float | None:
+        """Seconds between two pings of a server; None for none."""
+        ...
+
+    async def ping(self, server: str) -> object:
+        """Ask a server for a sign of life; see `agentroute.adapters.probes.Probe`. Starts none."""
+        ...
 
     async def call(self, tool: "McpTool", arguments: Mapping[str, Any]) -> "tuple[Answer, ListedTool]":
         """Call a tool with JSON arguments.
@@ -47,6 +57,19 @@ class McpTool(WireTool):
     fixed: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     parse: Callable[[str], Any] | None = field(default=None, repr=False)
     errors_mean: FailureKind | None = field(default=None, repr=False)
+
+    probes_provider: ClassVar[bool] = True
+    """A server answers for all of its tools."""
+
+    @property
+    def probe(self) -> Callable[[], Awaitable[object]] | None:
+        """How to see whether the server lives, if that was asked for."""
+        return None if self.source.probe_every_s is None else partial(self.source.ping, self.server)
+
+    @property
+    def probe_every_s(self) -> float | None:
+        """Seconds between two of them; None for none."""
+        return self.source.probe_every_s
 
     def wire(self) -> WireContract:
         """What it takes and returns."""

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import anyio
 from pydantic import BaseModel
 
+from agentroute.adapters.clock import wall_time
 from agentroute.adapters.models.answer_schema import response_format
 from agentroute.adapters.models.prices import Price, Prices, Tokens
 from agentroute.adapters.redaction import Redactor
@@ -148,7 +148,7 @@ class LiteLlm:
             raise AnswerLostError(f"{model}: no answer within {timeout_s:g} s", kind="transient") from None
         except Exception as error:  # noqa: BLE001  # litellm raises its own errors, the vendors', and Python's
             raise self._failure(model, error) from None
-        return _completion(response, price, headroom_of(_headers(response), time.time()))
+        return _completion(response, price, headroom_of(_headers(response), wall_time()))
 
     def _options(self, model: str, price: Price) -> dict[str, Any]:
         own_server = self._api_base or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
@@ -241,7 +241,7 @@ def _what_happened(error: Exception, causes: Sequence[BaseException]) -> tuple[F
 
     for cause in causes:
         if isinstance(cause, httpx.HTTPStatusError):  # the provider's own answer; litellm's status may be guessed
-            return classify(cause, wall=time.time()), cause.response.status_code in PERHAPS_BILLED
+            return classify(cause, wall=wall_time()), cause.response.status_code in PERHAPS_BILLED
     for cause in causes:
         if isinstance(cause, httpx.TransportError):
             failure = classify(cause)

@@ -16,6 +16,7 @@ from agentroute.run.events import (
     AttemptStarted,
     AttemptSucceeded,
     Chosen,
+    Hedged,
     Option,
     Rerouted,
     RouteChosen,
@@ -150,6 +151,17 @@ def route(event: RouteChosen, mask: Mask) -> Attributes:
         semconv.OPTIMAL: event.optimal,
     }
     return attributes | _weighed(event.weighed, mask)
+
+
+def hedge(event: Hedged, mask: Mask) -> Attributes:
+    """Which way is gone beside a call, and why."""
+    return {
+        semconv.TOOL: event.tool,
+        semconv.REASON: mask(event.reason),
+        semconv.ROUTE: event.after,
+        semconv.WEIGHT_USD: dollars(event.weight),
+        semconv.OPTIMAL: event.optimal,
+    }
 
 
 def _weighed(weighed: Sequence[Factors], mask: Mask) -> Attributes:

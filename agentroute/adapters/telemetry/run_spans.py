@@ -21,6 +21,7 @@ from agentroute.run.events import (
     Compensated,
     Event,
     GuardClosed,
+    Hedged,
     LateResultFenced,
     Rerouted,
     Resumed,
@@ -50,6 +51,7 @@ class Step:
         message: What it said.
         failed: The attempt that failed.
         in_flight: Attempts without an outcome.
+        worked: One of its attempts has answered; others may be on their way at the same time.
     """
 
     span: Draft
@@ -59,6 +61,7 @@ class Step:
     message: str = ""
     failed: AttemptId | None = None
     in_flight: int = 0
+    worked: bool = False
 
     def end(self, *, outcome: str | None = None) -> None:
         """End the span at the moment something last happened."""
@@ -139,6 +142,9 @@ class RunSpans:
                 self._rerouted(event)
             case RouteChosen():
                 self._route_chosen(event)
+            case Hedged():
+                links = self._link(event.attempt, semconv.OVERDUE_ATTEMPT)
+                self._note(semconv.HEDGE_SPAN, event.at, describe.hedge(event, self._text), links=links)
             case AttemptAbandoned():
                 self._abandoned(event)
             case GuardClosed():
@@ -242,8 +248,9 @@ class RunSpans:
         step.in_flight -= 1
         step.touched = at
         if not attempt.hosted:
-            step.error = None
-            self._close(step)
+            step.error, step.worked = None, True
+            if not step.in_flight:
+                self._close(step)
 
     def _failed(self, event: AttemptFailed) -> None:
         attempt = self.attempts[event.attempt]
@@ -264,8 +271,8 @@ class RunSpans:
         attempt.span.end(at)
         step.in_flight -= 1
         step.touched = at
-        if not attempt.hosted:
-            self._close(step, outcome=semconv.ABANDONED)
+        if not attempt.hosted and not step.in_flight:
+            self._close(step, outcome=None if step.worked else semconv.ABANDONED)
 
     def _fenced(self, event: LateResultFenced) -> None:
         attributes: Attributes = {semconv.TOOL: event.tool, semconv.SUCCEEDED: event.succeeded}

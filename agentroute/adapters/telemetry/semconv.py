@@ -23,6 +23,7 @@ TOOL_SPAN: Final = "execute_tool"  # {tool}
 CHAT_SPAN: Final = "chat"  # {model}
 
 REROUTE_SPAN: Final = "agentroute.reroute"
+HEDGE_SPAN: Final = "agentroute.hedge"
 ESCALATE_SPAN: Final = "agentroute.escalate"
 ROUTE_SPAN: Final = "agentroute.route"
 GUARD_SPAN: Final = "agentroute.guard"
@@ -129,5 +130,6 @@ LINK: Final = "agentroute.link"
 FAILED_ATTEMPT: Final = "failed-attempt"
 RETRY: Final = "retry-of"
 AFTER_REROUTE: Final = "after-reroute"
+OVERDUE_ATTEMPT: Final = "overdue-attempt"
 ABOUT_ATTEMPT: Final = "about"
 EARLIER: Final = "resumes"

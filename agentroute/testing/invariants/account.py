@@ -1,6 +1,6 @@
 """A journal read once, without the runtime's own state: attempts with beginning and end, what is at hand when."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -135,8 +135,10 @@ def at_hand(account: Account) -> dict[str, Any]:
             case RunStarted():
                 there.update({str(name): value for name, value in event.inputs.items()})
             case AttemptSucceeded() if role(account, event.attempt) == "step":
-                there.update({str(name): value for name, value in event.outputs.items()})
-                maker.update({str(name): event.attempt for name in event.outputs})
+                news = [name for name in event.outputs if _is_news(account, event, name, there)]
+                made = {str(name): event.outputs[name] for name in news}
+                there.update(made)
+                maker.update(dict.fromkeys(made, int(event.attempt)))
             case Verified(happened=True):
                 late = {str(name): value for name, value in event.outputs.items() if name not in there}
                 there.update(late)
@@ -148,6 +150,11 @@ def at_hand(account: Account) -> dict[str, Any]:
             case _:
                 pass
     return there
+
+
+def _is_news(account: Account, event: AttemptSucceeded, name: str, there: Container[str]) -> bool:
+    """Whether an output counts: of two tools that only read, the first to answer is believed."""
+    return name not in there or account.lives[event.attempt].spec.effect != "read"
 
 
 def satisfied(needs: Iterable[Need], at_hand: Iterable[str]) -> bool:

@@ -86,7 +86,9 @@ def _completed(account: Account) -> list[str]:
     for event in account.events:
         match event:
             case AttemptSucceeded() if role(account, event.attempt) == "step":
-                done.append(event.tool)
+                reads = account.lives[event.attempt].spec.effect == "read"
+                if not (reads and set(map(str, event.outputs)) <= at_hand):  # else another had answered first
+                    done.append(event.tool)
                 at_hand |= set(map(str, event.outputs))
             case Verified(happened=True):
                 if not set(map(str, event.outputs)) <= at_hand or not _answered_before(account, event):

@@ -12,7 +12,7 @@ from agentroute.graph.tool import ToolSpec
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.ids import ToolId
 from agentroute.routing.health import Health
-from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptSucceeded
+from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptSucceeded, Hedged
 from agentroute.testing.faults import Seen
 from agentroute.testing.invariants.case import Case, Violation
 
@@ -20,6 +20,7 @@ LONGEST_COOL_DOWN_S = 300.0
 MOST_PROBES = 3
 GOOD_CONDUCT = 10
 PANIC_S = 1.0
+LONGEST_WAIT_S = 3600.0
 
 SLACK_S = 1e-9
 """Rounding of differences between times."""
@@ -27,7 +28,7 @@ SLACK_S = 1e-9
 SLACK = 1e-6
 """Rounding of sums of suspicion."""
 
-Outcome = AttemptSucceeded | AttemptFailed | AttemptAbandoned
+Outcome = AttemptSucceeded | AttemptFailed | AttemptAbandoned | Hedged
 
 
 @dataclass(slots=True)
@@ -130,7 +131,7 @@ class _Shadow:
         if isinstance(end, AttemptFailed) and end.kind == "rate_limited":
             wait = self.health.backoff_s if end.retry_after_s is None else end.retry_after_s
             self.limited_at = call.ended or call.at
-            self.limited_until = max(self.limited_until, self.limited_at + wait)
+            self.limited_until = max(self.limited_until, self.limited_at + min(wait, LONGEST_WAIT_S))
 
     def end(self, call: Seen, epoch: int, risk: float, *, worked: bool | None) -> None:
         """Note how a call ended; if the breaker has changed since it began, that can only speak for the tool."""
@@ -181,14 +182,22 @@ def check_breakers(cases: Sequence[Case], seen: Iterable[Seen]) -> list[Violatio
         cases: Every run there was.
         seen: The injector's calls.
     """
+    if not cases:
+        return []
+    return list(_replay(cases[0].graph, _ends(cases), seen, cases[0].health))
+
+
+def _ends(cases: Sequence[Case]) -> dict[tuple[str, int], Outcome]:
+    """How each attempt ended; one that was abandoned because another way was quicker, as what took too long."""
     ends: dict[tuple[str, int], Outcome] = {}
     for case in cases:
         for record in case.records:
-            if isinstance(record.event, (AttemptSucceeded, AttemptFailed, AttemptAbandoned)):
-                ends[case.run, record.event.attempt] = record.event
-    if not cases:
-        return []
-    return list(_replay(cases[0].graph, ends, seen, cases[0].health))
+            event = record.event
+            if isinstance(event, (AttemptSucceeded, AttemptFailed, Hedged)):
+                ends[case.run, event.attempt] = event
+            elif isinstance(event, AttemptAbandoned):
+                ends.setdefault((case.run, event.attempt), event)
+    return ends
 
 
 def _replay(
@@ -233,4 +242,6 @@ def _verdict(end: Outcome | None) -> bool | None:
     if isinstance(end, AttemptFailed):
         silent = end.error == "Cancelled" or end.kind in ("rate_limited", "permanent")
         return None if silent else False
+    if isinstance(end, Hedged):
+        return False
     return True if isinstance(end, AttemptSucceeded) else None

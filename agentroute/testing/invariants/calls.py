@@ -13,6 +13,7 @@ from agentroute.run.events import (
     AttemptSucceeded,
     Event,
     GuardClosed,
+    Hedged,
     Rerouted,
     RouteChosen,
     RunStarted,
@@ -46,7 +47,7 @@ class _Walk:
     def turn(self, event: Event) -> Found:
         """Hold one event against what was before it, then take note of it."""
         match event:
-            case RouteChosen(tools=tools) | Rerouted(after=tools):
+            case RouteChosen(tools=tools) | Rerouted(after=tools) | Hedged(after=tools):
                 yield from self._route_is_walkable(event.at, tools)
             case AttemptStarted(role="step"):
                 yield from self._step(event)

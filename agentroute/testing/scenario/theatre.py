@@ -203,7 +203,9 @@ def _refused(blank: ScenarioRecord, expected: Expectations, error: AgentrouteErr
         return replace(blank, verdict="invalid", reason=str(error))
     if expected.refused in str(error):
         return replace(blank, verdict="held")
-    return replace(blank, verdict="deviated", reason=f"it was refused with other words: {error}")
+    return replace(
+        blank, verdict="deviated", reason=f"it was refused with other words: {'; '.join(str(error).splitlines())}"
+    )
 
 
 def _why(trial: Trial) -> str:

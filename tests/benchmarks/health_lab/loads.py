@@ -7,6 +7,7 @@ from random import Random
 
 from agentroute.graph.tool import Effect
 from agentroute.routing.health import Health
+from agentroute.testing.faults import Fault
 from tests.benchmarks.health_lab.providers import Service
 from tests.benchmarks.health_lab.troubles import (
     Crowded,
@@ -18,9 +19,13 @@ from tests.benchmarks.health_lab.troubles import (
     Slow,
     Trouble,
 )
+from tests.benchmarks.health_lab.watchers import Sees, Watcher
 
 USD_PER_SECOND = 0.01
 """What the agents of all loads pay to be a second faster."""
+
+LOST_USD = 0.1
+"""What it costs not to reach the goal: ten times the price of the primary."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Load:
         health: The agent's settings.
         concurrency: Calls that the agent lets be under way at once.
         jumps: When the agent's wall clock jumps, and by how much.
+        watcher: Who probes the primary, with health on; None: nobody does.
+        suspended: When the process of the agent sleeps, and for how many seconds: its monotonic clock jumps, and who
+            would have come in between comes later. None: it never does.
         lesser: Whether there is a lesser goal to fall back to, whose tool always works.
     """
 
@@ -52,15 +60,23 @@ class Load:
     concurrency: int = 1_000
     jumps: tuple[tuple[float, float], ...] = ()
     lesser: bool = False
+    watcher: Watcher | None = None
+    suspended: tuple[float, float] | None = None
 
     def arrivals(self, seed: int) -> list[float]:
         """When the runs come."""
         drawn = Random(f"{seed}/{self.name}/arrivals")
         moments, at = list[float](), self.first_at
         for _ in range(self.runs):
-            moments.append(at)
+            moments.append(self._awake(at))
             at += drawn.expovariate(self.per_s) if math.isfinite(self.per_s) else 0.0
         return moments
+
+    def _awake(self, at: float) -> float:
+        """When a run comes that would have come `at` if the process did not sleep."""
+        if self.suspended is None or at < self.suspended[0]:
+            return at
+        return at + self.suspended[1]
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -87,6 +103,15 @@ def outage(name: str, times: float, *, effect: Effect = "read") -> Load:
     """Thirty seconds without the primary, and a backup at so many `times` its price."""
     services = pair(Failing(from_s=60, until_s=90), times=times, effect=effect)
     return Load(name, services, runs=1_000, per_s=4, heals_at=90)
+
+
+def watched(name: str, sees: Sees = "the truth", *faults: Fault, down: bool = True) -> Load:
+    """Thirty seconds without the primary, or none, while somebody probes it every other second."""
+    watcher = Watcher(sees, faults)
+    if not down:
+        return Load(name, pair(times=3.0), runs=600, per_s=1, first_at=5.0, watcher=watcher)
+    services = pair(Failing(from_s=60, until_s=90), times=3.0)
+    return Load(name, services, runs=500, per_s=4, heals_at=90, watcher=watcher)
 
 
 def family() -> tuple[Service, ...]:
@@ -117,10 +142,10 @@ LOADS: Sequence[Load] = (
     Load("slow x10, 60-180 s", pair(Slow(from_s=60, until_s=180)), runs=1_200, per_s=4, heals_at=180),
     Load("ramp 1.05x a call, 60-180 s", pair(Ramp(from_s=60, until_s=180)), runs=1_200, per_s=4, heals_at=180),
     Load("hang, 60-120 s", pair(Hanging(from_s=60, until_s=120)), runs=1_000, per_s=4, heals_at=120),
-    Load("1% of calls hang", pair(Hanging(share=0.01)), runs=2_000, per_s=10),
+    Load("1% of calls hang", pair(Hanging(share=0.01)), runs=1_000, per_s=10),
     Load("20% fail, 1,000 runs at once", pair(Failing(share=0.2)), runs=1_000, per_s=math.inf),
     Load("20% fail, at once, 64 slots", pair(Failing(share=0.2)), runs=1_000, per_s=math.inf, concurrency=64),
-    Load("20% fail, 20 runs a second", pair(Failing(share=0.2)), runs=2_000, per_s=20),
+    Load("20% fail, 20 runs a second", pair(Failing(share=0.2)), runs=1_000, per_s=20),
     Load(
         "flapping, 0.3 s up, 0.2 s down",
         pair(Flapping(from_s=30, until_s=90, up_s=0.3, down_s=0.2)),
@@ -145,7 +170,7 @@ LOADS: Sequence[Load] = (
     Load(
         "four tools of one provider",
         family(),
-        runs=800,
+        runs=600,
         per_s=4,
         bad=("primary-a", "primary-b", "primary-c", "primary-d"),
         heals_at=120,
@@ -153,7 +178,7 @@ LOADS: Sequence[Load] = (
     Load(
         "backup has room for 4, 10 a second",
         pair(Failing(from_s=60, until_s=120), room=4),
-        runs=2_000,
+        runs=1_600,
         per_s=10,
         heals_at=120,
         lesser=True,
@@ -161,7 +186,7 @@ LOADS: Sequence[Load] = (
     Load(
         "backup has room for 1, 10 a second",
         pair(Failing(from_s=60, until_s=120), room=1),
-        runs=2_000,
+        runs=1_600,
         per_s=10,
         heals_at=120,
         lesser=True,
@@ -196,4 +221,26 @@ LOADS: Sequence[Load] = (
         heals_at=90,
         jumps=((62, 3600.0), (70, -7200.0), (95, 86_400.0)),
     ),
+    Load(
+        "outage, process sleeps for an hour",
+        pair(Failing(from_s=60, until_s=90), times=3.0),
+        runs=500,
+        per_s=4,
+        heals_at=3_670,
+        suspended=(70, 3600.0),
+    ),
+    Load(
+        "all is well, process sleeps for an hour",
+        pair(times=3.0),
+        runs=1_000,
+        per_s=40,
+        heals_at=3_610,
+        suspended=(10, 3600.0),
+    ),
+    watched("outage, probed every 2 s"),
+    watched("outage, probes say all is well", "always well"),
+    watched("all is well, probes say down", "always down", down=False),
+    watched("outage, monitor dead from 70 s", "the truth", Fault(type="monitor_dead", from_s=70)),
+    watched("outage, monitor late by 20 s", "the truth", Fault(type="monitor_late", latency_s=20)),
+    watched("outage, monitor lies", "the truth", Fault(type="monitor_lies")),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tests.benchmarks.health_lab.loads import USD_PER_SECOND
+from tests.benchmarks.health_lab.loads import LOST_USD, USD_PER_SECOND
 from tests.benchmarks.health_lab.oracle import Saved
 from tests.benchmarks.health_lab.play import Play, Run
 from tests.benchmarks.health_lab.providers import Call
@@ -16,9 +16,6 @@ WINDOW = 20
 
 LEFT_ALONE = 0.1
 """A tool has been left when a smaller share of new calls goes to it."""
-
-LOST_USD = 0.1
-"""What it costs not to reach the goal where the oracle does: ten times the price of the primary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +32,8 @@ class Figures:
         return_s: Seconds from healing until most new calls went to the primaries again; None: that never came.
         flaps: Times that most runs began to begin with a primary, or ceased to, after the first.
         primary: Share of the runs that began with a primary.
-        cost_ratio: What the runs that the oracle saved cost, time included and `LOST_USD` for each that was not saved,
-            against what the oracle paid.
+        cost_ratio: What the runs cost, time included and `LOST_USD` for each that did not reach the goal, against the
+            same for the oracle.
         saved: Runs that the oracle saved.
         succeeded: Runs that reached the goal.
         demoted: Runs that reached a lesser one.
@@ -128,7 +125,6 @@ def _flaps(first: Sequence[Call], primaries: Collection[str]) -> int:
 
 
 def _cost_ratio(runs: Sequence[Run], saved: Mapping[str, Saved]) -> float:
-    both = [run for run in runs if math.isfinite(saved[run.name].cost)]
-    paid = sum(run.usd + USD_PER_SECOND * (run.ended - run.came) for run in both)
-    lost = LOST_USD * sum(run.outcome != "succeeded" for run in both)
-    return (paid + lost) / sum(saved[run.name].cost for run in both)
+    paid = sum(run.usd + USD_PER_SECOND * (run.ended - run.came) for run in runs)
+    lost = LOST_USD * sum(run.outcome != "succeeded" for run in runs)
+    return (paid + lost) / sum(min(each.cost, LOST_USD) for each in saved.values())

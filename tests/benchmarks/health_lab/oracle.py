@@ -1,10 +1,13 @@
-"""The omniscient oracle: it knows what every call would meet, and pays the least for each run as it comes."""
+"""The omniscient oracle: it knows what every call would meet, and pays the least for each run as it comes.
+
+That may be to let it go: a run that would have to wait for longer than it is worth is not saved.
+"""
 
 import math
 from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 
-from tests.benchmarks.health_lab.loads import USD_PER_SECOND, Load
+from tests.benchmarks.health_lab.loads import LOST_USD, USD_PER_SECOND, Load
 from tests.benchmarks.health_lab.providers import Service, dice
 
 LOOKS = 8
@@ -78,7 +81,7 @@ class _Books:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What the oracle paid for a run, time included; infinite for one it could not save."""
+    """What the oracle paid for a run, time included; infinite for one that it did not save."""
 
     run: str
     cost: float
@@ -95,7 +98,7 @@ def oracle(load: Load, seed: int) -> dict[str, Saved]:
         for artifact in load.needs:
             options = [book.best(run, seed, came) for book in books.values() if book.service.makes == artifact]
             best = min((each for each in options if each is not None), key=lambda each: each.cost, default=None)
-            if best is not None:
+            if best is not None and best.cost < LOST_USD:
                 choices.append(best)
                 books[best.service].book(best)
         saved[run] = _saved(run, came, choices, whole=len(choices) == len(load.needs))

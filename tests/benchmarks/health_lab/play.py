@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import anyio
+import trio
+from trio.testing import MockClock
 
 from agentroute import Agent, Goal
 from agentroute.graph.cost import Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.ids import ToolId
+from agentroute.ports import Monitor
 from agentroute.routing.board import HealthBoard, Ticket
 from agentroute.routing.expected import Expected
 from agentroute.routing.headroom import Headroom
@@ -128,10 +131,13 @@ class _Stage:
     async def play(self, watch: bool) -> Play:  # noqa: FBT001  # run_virtual passes no keywords
         load = self._load
         self._providers = Providers([*load.services, *_lesser(load)], self._seed)
+        self._clock = JumpingClock(load.jumps)
         self._agent = self._new_agent()
-        async with anyio.create_task_group() as watching:
+        async with self._agent, anyio.create_task_group() as watching:
             if watch:
                 watching.start_soon(self._watch)
+            if load.suspended is not None:
+                watching.start_soon(_sleep, *load.suspended)
             async with anyio.create_task_group() as runs:
                 for number, at in enumerate(load.arrivals(self._seed)):
                     await anyio.sleep(max(0.0, at - self._providers.now()))
@@ -153,14 +159,23 @@ class _Stage:
             max_concurrency=load.concurrency,
             trace=False,
             executor=self._providers,
-            clock=JumpingClock(load.jumps),
+            clock=self._clock,
+            monitors=self._monitors(),
             seed=self._seed,
         )
+
+    def _monitors(self) -> tuple[Monitor, ...]:
+        watcher = self._load.watcher
+        if watcher is None or self._mode == "off":
+            return ()
+        return watcher.monitors(self._providers, self._clock, self._seed)
 
     async def _run(self, name: str) -> None:
         came = self._providers.now()
         result = await self._agent.run(run_id=name, inputs={"start": "given"})
         ended = self._providers.now()
+        if (sleep := self._load.suspended) is not None and came < sleep[0] < ended:
+            ended -= sleep[1]  # that hour costs nobody anything
         self._runs.append(Run(name, came, ended, result.outcome, self._providers.paid[name]))
 
     async def _watch(self) -> None:
@@ -171,6 +186,12 @@ class _Stage:
             usable = [tool for tool in tools if board.admits(tool, now)]
             self._samples.append(Sample(at, {tool.name: board.weight(tool, rates, now) for tool in usable}))
             await anyio.sleep(SAMPLE_S)
+
+
+async def _sleep(at: float, seconds: float) -> None:
+    """Have the process sleep: the clock goes on, and nothing else does."""
+    await anyio.sleep(at)
+    cast("MockClock", trio.lowlevel.current_clock()).jump(seconds)
 
 
 def _lesser(load: Load) -> tuple[Service, ...]:

@@ -167,6 +167,14 @@ class Providers:
         self.paid[run] += traffic.service.usd
         return {artifact: f"{artifact} by {name}" for artifact in tool.spec.produces}
 
+    async def answers(self, tool: str) -> bool:
+        """Whether a call that came now would be answered; no call is made, and none is counted."""
+        traffic = self._traffic[tool]
+        self._numbers["a probe", tool] += 1
+        fate = traffic.fate(self.now(), dice(self._seed, "a probe", tool, self._numbers["a probe", tool]))
+        await anyio.sleep(fate.seconds)
+        return fate.works
+
 
 def _refusal(fate: Fate, at: float) -> StatusError:
     """The error, as an HTTP client would raise it, by the clock of the provider, which is right."""

@@ -39,15 +39,18 @@ PROBES: list[Document] = [{"name": "probe", "about": "look_up_primary"}]
 
 
 def _monitor_dead() -> Document:
-    """Down for the first run; the monitor dies then, so nobody says that the tool is well again at the third."""
+    """Down for the first run; the monitor dies then, so nobody says that the tool is well again at the third.
+
+    Sooner than a call is let through to see whether a monitor is right (five minutes), so that it is for the fading.
+    """
     return scenario(
         "A monitor says that a tool is down, and dies: after a while its word counts no more",
         description=(
             "The monitor's last word, at 4 s, is that look_up_primary is down. It is dead when the tool is well again; "
-            "the run ten minutes later uses the tool all the same."
+            "the run two minutes later uses the tool all the same."
         ),
         runs=3,
-        every="10m",
+        every="2m",
         agent=_lookup(),
         monitors=PROBES,
         steady=ANSWERED,

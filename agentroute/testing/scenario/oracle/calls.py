@@ -17,6 +17,9 @@ from agentroute.testing.faults import Fault
 INSTANT_S = 1e-6
 """Moments closer than this are the same moment: the sums behind them are rounded."""
 
+LONGEST_WAIT_S = 3600.0
+"""Seconds that anybody is heard who asks to wait."""
+
 SHORTEST_CALL_S = 0.001
 """A call that begins at the very deadline is given this long before it is given up."""
 
@@ -237,7 +240,7 @@ def _outcome(known: Foresight, tool: ToolSpec, at: float, hit: _Hit, *, step: bo
     found = _charged(tool, price, _kind(sight, fault), ended, happened_at=ended if sight.runs else None)
     again_at, down_until = ended, 0.0
     if fault.type == "rate_limit":
-        again_at += fault.retry_after_s or 0.0
+        again_at += min(fault.retry_after_s or 0.0, LONGEST_WAIT_S)
     if fault.type == "crash":
         down_until = math.inf if fault.until_s is None else fault.until_s
     return Outcome(found.kind, ended, found.charge, found.happened_at, again_at, down_until)

@@ -16,6 +16,7 @@ from agentroute.testing.scenario.reports.words import (
     findings,
     number,
     outcomes,
+    reason,
     run_figures,
     title,
 )
@@ -88,7 +89,7 @@ def row(record: ScenarioRecord, anchor: str) -> Row:
         verdict=record.verdict,
         word=VERDICTS[record.verdict],
         title=title(record),
-        reason="" if record.verdict == "held" else " ".join(findings(record, run, 1)[:1]),
+        reason="" if record.verdict == "held" else reason(record) or " ".join(findings(record, run, 1)[:1]),
         level=record.level,
         outcome=outcomes(record.of()),
         figures=run_figures(run),

@@ -11,7 +11,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from agentroute.testing.scenario.record import ScenarioRecord, Verdict
-from agentroute.testing.scenario.reports.words import LONGEST_TITLE, VERDICTS, count, counts, cut, duration, title
+from agentroute.testing.scenario.reports.words import (
+    LONGEST_TITLE,
+    VERDICTS,
+    count,
+    counts,
+    cut,
+    duration,
+    reason,
+    title,
+)
 
 STYLES: Final[dict[Verdict, str]] = {
     "held": "green",
@@ -93,7 +102,7 @@ class SessionProgress:
             line = Text(VERDICTS[record.verdict], STYLES[record.verdict]).append(
                 f"  {title(record)}", "not bold default"
             )
-            self._line(line.append(f": {cut(record.reason)}" if record.reason else "", "not bold default"))
+            self._line(line.append(f": {reason(record)}" if record.reason else "", "not bold default"))
         self._draw(advance=1)
 
     def _draw(self, *, advance: int = 0) -> None:

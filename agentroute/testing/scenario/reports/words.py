@@ -61,13 +61,27 @@ def title(record: ScenarioRecord) -> str:
     return cut(record.title or record.file or "untitled", LONGEST_TITLE)
 
 
+def reason(record: ScenarioRecord) -> str:
+    """Why a scenario is not held, on one line."""
+    return cut("; ".join(_problems(record)))
+
+
 def findings(record: ScenarioRecord, run: Trial | None, most: int) -> list[str]:
-    """What there is to say against a scenario: its reason, then what was found in `run` and is not in the reason."""
+    """What there is to say against a scenario: its reason, then what was found in `run` and is not in the reason.
+
+    A file that is wrong in several ways has a line for each in its reason, ``file:line:column: why``; they stay apart.
+    """
     found = [] if run is None else [*run.violations, *run.deviations]
     more = [each for each in dict.fromkeys(found) if each not in record.reason]
-    said = [cut(each) for each in [*([record.reason] if record.reason else []), *more]]
+    said = [cut(each) for each in [*_problems(record), *more]]
     rest = len(said) - most
     return said if rest <= 0 else [*said[:most], f"and {rest} more"]
+
+
+def _problems(record: ScenarioRecord) -> list[str]:
+    """Lines of a reason that come from reading a file. Elsewhere, line breaks are the words of tools."""
+    lines = record.reason.split("\n") if record.verdict == "invalid" else [record.reason]
+    return [line for line in lines if line.strip()]
 
 
 # ---------------------------------------------------------------- figures
