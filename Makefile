@@ -86,7 +86,7 @@ coverage: $(DEV) ## run every test and show the branches that none of them takes
 bench: $(BENCH) ## measure agentroute beside other libraries
 	@for file in tests/benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 
-health: $(DEV) ## play loads against providers that misbehave: health on, off, and beside an oracle (some three minutes)
+health: $(DEV) ## play loads against providers that misbehave: health on, off, and beside an oracle (some five minutes)
 	$(BIN)/python -m tests.benchmarks.bench_health $(ARGS)
 
 lock: $(DEV) ## write the locks anew; UPGRADE=--upgrade takes the newest versions that fit together
