@@ -86,7 +86,7 @@ coverage: $(DEV) ## run every test and show the branches that none of them takes
 bench: $(BENCH) ## measure agentroute beside other libraries
 	@for file in $(filter-out %/bench_tiers.py,$(wildcard tests/benchmarks/bench_*.py)); do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 
-health: $(DEV) ## play loads against providers that misbehave: health on, off, and beside an oracle (some three minutes)
+health: $(DEV) ## play loads against providers that misbehave: health on, off, and beside an oracle (some five minutes)
 	$(BIN)/python -m tests.benchmarks.bench_health $(ARGS)
 
 tiers: $(DEV) ## route real questions among real models: ARGS="--data FOLDER" says where the outcomes are
