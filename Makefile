@@ -38,7 +38,7 @@ export NO_MKDOCS_2_WARNING := 1
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo scenarios schedules mutants test lint format types contracts docs coverage bench health lock ci clean $(if $(wildcard $(NODE)),,$(NODE))
+.PHONY: help demo scenarios schedules mutants test lint format types contracts docs coverage bench health tiers lock ci clean $(if $(wildcard $(NODE)),,$(NODE))
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -84,10 +84,13 @@ coverage: $(DEV) ## run every test and show the branches that none of them takes
 	$(BIN)/coverage report
 
 bench: $(BENCH) ## measure agentroute beside other libraries
-	@for file in tests/benchmarks/bench_*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+	@for file in $(filter-out %/bench_tiers.py,$(wildcard tests/benchmarks/bench_*.py)); do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
 
-health: $(DEV) ## play loads against providers that misbehave: health on, off, and beside an oracle (some three minutes)
+health: $(DEV) ## play loads against providers that misbehave: health on, off, and beside an oracle (some five minutes)
 	$(BIN)/python -m tests.benchmarks.bench_health $(ARGS)
+
+tiers: $(DEV) ## route real questions among real models: ARGS="--data FOLDER" says where the outcomes are
+	$(BIN)/python -m tests.benchmarks.bench_tiers $(ARGS)
 
 lock: $(DEV) ## write the locks anew; UPGRADE=--upgrade takes the newest versions that fit together
 	$(COMPILE) --group dev --output-file requirements/dev.txt

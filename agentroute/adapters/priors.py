@@ -1,18 +1,16 @@
 """What was learned, kept in a file: JSON, checked when it is read, replaced whole when it is written."""
 
-import json
 import os
-import stat
-import tempfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentroute.errors import ConfigurationError, DefinitionError, DocumentError
+from agentroute.adapters.json_file import read_json, reason, told, write_json
+from agentroute.errors import ConfigurationError, DefinitionError
 from agentroute.graph.cost import LARGEST
 from agentroute.ids import GoalId, ToolId
 from agentroute.routing.knowledge import LONGEST_S, SHORTEST_S, Calls, Knowledge, bucket, middle
@@ -22,9 +20,6 @@ LARGEST_FILE = 4 * 1024 * 1024
 
 MOST_CALLS = 1e12
 """Largest count that is believed."""
-
-MOST_PROBLEMS = 5
-"""Problems of a file that are told at once."""
 
 PATIENCE_S = 30.0
 """Seconds that others may hold the lock of a file before it is given up: they need milliseconds."""
@@ -80,16 +75,14 @@ class Priors(Knowledge):
             DefinitionError: It cannot be read or is refused; ``file: what and why``. A `DocumentError`, with line and
                 column, if it is not a small file with JSON in UTF-8.
         """
-        from agentroute.adapters.files import read_text  # brings YAML, which agents without files do not need
-
         file = str(path)
         if missing_ok and not os.path.lexists(path):
             return cls()
-        data = _parse(read_text(path, largest=LARGEST_FILE), file)
+        data = read_json(path, largest=LARGEST_FILE)
         try:
             document = _File.model_validate(data)
         except ValidationError as error:
-            raise DefinitionError(file, _told(error)) from None
+            raise DefinitionError(file, told(error)) from None
         return cls(
             calls=document.calls,
             tools=_by_tool(document.tools),
@@ -129,11 +122,7 @@ class Priors(Knowledge):
             "tools": _as_json(self.tools),
             "goals": {goal: _as_json(tools) for goal, tools in sorted(self.goals.items())},
         }
-        text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-        try:
-            _replace(Path(os.path.realpath(path)), text.encode())
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            raise ConfigurationError(f"{path}: what was learned cannot be written: {_reason(error)}") from error
+        write_json(path, document, what="what was learned")
 
 
 def _by_tool(tools: Mapping[str, _Calls]) -> dict[ToolId, Calls]:
@@ -151,48 +140,6 @@ def _as_json(tools: Mapping[ToolId, Calls]) -> dict[str, Any]:
         }
         for name, calls in sorted(tools.items())
     }
-
-
-# ---------------------------------------------------------------- reading
-
-
-def _parse(text: str, file: str) -> Any:
-    """Read JSON, and nothing that JSON does not have.
-
-    Raises:
-        DocumentError: With the place; or without one for NaN, numbers of thousands of digits and the like.
-    """
-    try:
-        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_each_once)
-    except json.JSONDecodeError as error:
-        raise DocumentError(file, error.lineno, error.colno, f"is not JSON: {error.msg}") from None
-    except RecursionError:
-        raise DefinitionError(file, "is nested too deeply") from None
-    except ValueError as error:
-        raise DefinitionError(file, str(error)) from None
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name!r} is there twice")
-        found[name] = value
-    return found
-
-
-def _told(error: ValidationError) -> str:
-    """What is wrong, and where: ``tools.search.failed: Input should be ...``."""
-    problems = [f"{'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}" for each in error.errors()]
-    more = len(problems) - MOST_PROBLEMS
-    return "; ".join([*problems[:MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
-
-
-# ---------------------------------------------------------------- writing
 
 
 @contextmanager
@@ -217,30 +164,8 @@ def _alone(path: str | os.PathLike[str]) -> Generator[None]:
         why = f"another process has held its lock for {PATIENCE_S:g} s"
         raise ConfigurationError(f"{path}: what was learned cannot be written: {why}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or none
-        raise ConfigurationError(f"{path}: what was learned cannot be written: {_reason(error)}") from error
+        raise ConfigurationError(f"{path}: what was learned cannot be written: {reason(error)}") from error
     try:
         yield
     finally:
         lock.release()
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _replace(target: Path, data: bytes) -> None:
-    with suppress(FileNotFoundError):
-        if not stat.S_ISREG(target.stat().st_mode):
-            raise OSError(None, "there is something else than an ordinary file")
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    beside = Path(name)
-    try:
-        with open(descriptor, "wb") as stream:  # noqa: PTH123  # a descriptor, not a path
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise

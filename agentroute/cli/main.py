@@ -13,6 +13,7 @@ from agentroute.errors import AgentrouteError
 COMMANDS = {
     "plan": ("agentroute.cli.plan:plan", "Print the route that a run would take; nothing is called."),
     "run": ("agentroute.cli.run:run", "Pursue a goal with real calls."),
+    "budget": ("agentroute.cli.budget:budget", "Learn which model tier is worth its price."),
     "scenario": ("agentroute.cli.scenario:scenario", "Break tools on purpose, and judge what came of it."),
     "schema": ("agentroute.cli.schema:schema", "Print the JSON Schema of a file format."),
     "trace": ("agentroute.cli.trace:trace", "Inspect what runs did."),

@@ -183,15 +183,15 @@ class HealthBoard:
         entry = self._entry(tool)
         return _times(entry.standings, expected or entry.declared, now)[1]
 
-    def patience(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> tuple[float, float | None]:
-        """Seconds that four of five calls take, and after which a call is overdue.
+    def overdue_after(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> float | None:
+        """Seconds after which a call is overdue.
 
-        The second is None where nothing tells it: neither the contract nor calls say how long one takes, or the first
-        one is not over, which may have to wait for a process to start or a connection to be made.
+        None where nothing tells it: neither the contract nor calls say how long one takes, or the first one is not
+        over, which may have to wait for a process to start or a connection to be made.
         """
         most = self.latency(tool, now, expected)
         is_known = most > 0 and all(standing.warm_at is not None for standing in self._entry(tool).standings)
-        return most, OVERDUE * most if is_known else None
+        return OVERDUE * most if is_known else None
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
         """Whether the tool may be called now: not asked to wait, room for one more, and no breaker in the way."""

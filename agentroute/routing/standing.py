@@ -60,7 +60,7 @@ class Standing:
         flying: The calls under way, oldest first, by the number of their ticket: when each began, and how many had
             worked by then.
         worked: Calls that have worked.
-        slow_since: When the first of the latest calls ended, all of which were slow; None: the last one was not.
+        slow_since: When the first of the slow calls ended that it is taken to be slow for; None: it is not.
         begun_at: When a call last began.
         refused_from: When the first failed call of the burst began.
         trial: Number of the last call that was made to see whether it is still slow.
@@ -153,14 +153,15 @@ class Standing:
         """Note how long a call took. A trial that was not slow shows that what is remembered is past."""
         if given_up or value > SLOW * expected:
             self.slow_since = now if self.slow_since is None else self.slow_since
-        else:
-            if number == self.trial:
-                self.latency = Latency(self.latency.half_life_s)
+        elif number == self.trial:
+            self.latency = Latency(self.latency.half_life_s)
             self.slow_since = None
         if given_up:
             self.latency.observe_given_up(value, expected, now)
         else:
             self.latency.observe(value, now)
+        if self.slow_since is not None and not given_up and self.latency.quantiles(expected, now)[1] <= SLOW * expected:
+            self.slow_since = None  # only now: while it is taken to be slow, somebody has to try it now and then
 
     def overdue(self, allowed_s: float, now: float) -> tuple[int, int]:
         """How many of the calls under way have taken `allowed_s` or longer, and how many have worked meanwhile."""

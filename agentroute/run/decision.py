@@ -250,7 +250,7 @@ class Navigator:
                 wait_s = max(wait_s, outlook.start_at(spec, now) - now)
             return Retried(now, failure.attempt, failure.tool, failure.kind, wait_s, route.weight)
         hedged = state.hedged.get(failure.attempt)
-        before = tuple(tool for tool in (state.route if hedged is None else hedged) if tool not in state.done)
+        before = tuple(tool for tool in (state.route if hedged is None else hedged.before) if tool not in state.done)
         return Rerouted(
             now,
             failure.attempt,

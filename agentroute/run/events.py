@@ -234,7 +234,8 @@ class Rerouted:
 class Hedged:
     """A call takes too long: the run goes another way beside it, or makes it a second time; the first answer counts.
 
-    Routes and the weight are of what was, and is, still to be called; the call in question goes on.
+    Routes and the weight are of what was, and is, still to be called; the call in question goes on. `unusual`: it has
+    taken longer than four of five calls of its tool; else there was only no time to wait for it.
     """
 
     at: float
@@ -245,6 +246,7 @@ class Hedged:
     weight: NanoUsd
     optimal: bool
     reason: str
+    unusual: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,6 @@ from agentroute.routing.router import Route
 from agentroute.run.events import AttemptStarted, Hedged
 from agentroute.run.outlook import Outlook
 
-SHORTEST_OVERDUE = 2.0
-"""However little time there is, no call is overdue before it has taken so many times what four of five calls take."""
-
 LATER = 2.0
 """Where a second call does not pay yet, it is looked at again when the first has taken so many times as long."""
 
@@ -77,10 +74,9 @@ class Hedges:
         Half the time there is, if that is less, so that the other half is left for another way; that is all there is
         to go by where nobody has said how long such calls take.
         """
-        spec = self.outlook.graph.tools[flight.tool]
         half = (self._ends_at(flight, begun) - begun) / 2
-        usual, overdue = self.outlook.patience(spec, begun)
-        return half if overdue is None else max(min(overdue, half), SHORTEST_OVERDUE * usual)
+        overdue = self.outlook.overdue_after(self.outlook.graph.tools[flight.tool], begun)
+        return half if overdue is None else min(overdue, half)
 
     def _ends_at(self, flight: AttemptStarted, begun: float) -> float:
         end, deadline = begun + self.outlook.graph.tools[flight.tool].timeout_s, self.outlook.deadline_s
@@ -96,8 +92,9 @@ class Hedges:
             return None
         before = tuple(tool for tool in state.route if tool not in state.done)
         reason = f"no answer in {now - begun:.2f} s; {why}"
-        hedged = Hedged(now, flight.attempt, flight.tool, before, route.tools, route.weight, route.optimal, reason)
-        return hedged, route
+        unusual = now - begun > self.outlook.usual_s(self.outlook.graph.tools[flight.tool], now)
+        facts = (before, route.tools, route.weight, route.optimal, reason, unusual)
+        return Hedged(now, flight.attempt, flight.tool, *facts), route
 
     def _why(self, flight: AttemptStarted, route: Route, goal: GoalId, now: float) -> str | None:
         """Why the way round pays; None if it does not."""

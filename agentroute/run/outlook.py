@@ -155,9 +155,13 @@ class Outlook:
             earliest = max(earliest, back - self.origin, now + POLL_S)
         return earliest
 
-    def patience(self, spec: ToolSpec, now: float) -> tuple[float, float | None]:
-        """Seconds that a call usually takes at most, and after which it is overdue; None where nobody knows."""
-        return self.board.patience(spec, now + self.origin, self.expected(spec))
+    def usual_s(self, spec: ToolSpec, now: float) -> float:
+        """Seconds that four of five calls take."""
+        return self.board.latency(spec, now + self.origin, self.expected(spec))
+
+    def overdue_after(self, spec: ToolSpec, now: float) -> float | None:
+        """Seconds after which a call is overdue; None where nobody knows."""
+        return self.board.overdue_after(spec, now + self.origin, self.expected(spec))
 
     def look_at(self, tool: ToolId, start: float) -> float:
         """When a run that waits for a tool looks by itself whether it can start: the later, the more come before it."""

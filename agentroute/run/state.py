@@ -47,7 +47,7 @@ class RunState:
         route: Tools of the current route, the ones already done included.
         done: Tools that completed, in order of completion.
         in_flight: Attempts without an outcome.
-        hedged: Attempts that took too long, so that the run went another way beside them, with the route of before.
+        hedged: Attempts that took too long, so that the run went another way beside them.
         tries: Attempts per tool that count against its limit.
         closed: Tools that cannot be used in this run, with the reason.
         not_before: Earliest next attempt of a tool, in seconds since the start.
@@ -83,7 +83,7 @@ class RunState:
     route: tuple[ToolId, ...] = ()
     done: list[ToolId] = field(default_factory=list)
     in_flight: dict[AttemptId, AttemptStarted] = field(default_factory=dict)
-    hedged: dict[AttemptId, tuple[ToolId, ...]] = field(default_factory=dict[AttemptId, tuple[ToolId, ...]])
+    hedged: dict[AttemptId, Hedged] = field(default_factory=dict[AttemptId, Hedged])
     tries: dict[ToolId, int] = field(default_factory=dict)
     closed: dict[ToolId, str] = field(default_factory=dict)
     not_before: dict[ToolId, float] = field(default_factory=dict)
@@ -150,7 +150,7 @@ class RunState:
             case RouteChosen():
                 self.route = event.tools
             case Hedged():
-                self.hedged[event.attempt] = event.before
+                self.hedged[event.attempt] = event
                 self.route = event.after
             case GuardClosed():
                 self.closed[event.tool] = event.reason

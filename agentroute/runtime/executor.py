@@ -336,7 +336,8 @@ class Executor:
         One that was cut off because another way was quicker has taken too long: that is a timeout to its tool.
         """
         board, begun = self._services.board, attempt.deadline > 0
-        if begun and flight.started.attempt in self._state.hedged:
+        hedged = self._state.hedged.get(flight.started.attempt)
+        if begun and hedged is not None and hedged.unusual:
             board.fail(flight.ticket, self._services.clock.now(), timed_out=True)
         else:
             board.forget(flight.ticket)

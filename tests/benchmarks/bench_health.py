@@ -1,9 +1,10 @@
 """Whether health works under load: ``python -m tests.benchmarks.bench_health`` from the root of the repository.
 
 Plays many runs of an agent in virtual time against providers that behave badly, with health on, with health off, and
-beside an oracle that knows everything. All figures are the providers' and the callers' own. The same seed gives the
-same figures; with several, the median is shown, and the range. Health off, which learns nothing, is played with the
-first seed alone. Three seeds take some three minutes of CPU.
+beside an oracle that knows everything. Loads of calls that hang are also played with health on and no second calls
+(unhedged). All figures are the providers' and the callers' own. The same seed gives the same figures; with several, the
+median is shown, and the range. Health off, which learns nothing, is played with the first seed alone. Three seeds take
+some five minutes of CPU.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from rich.console import Console
 from tests.benchmarks.health_lab.loads import LOADS, Load
 from tests.benchmarks.health_lab.measures import Figures, figures
 from tests.benchmarks.health_lab.oracle import oracle
-from tests.benchmarks.health_lab.play import MODES, play
+from tests.benchmarks.health_lab.play import MODES, Mode, play
 from tests.benchmarks.health_lab.plots import PLOTTED, plot
 from tests.benchmarks.health_lab.table import LEGEND, table
 
@@ -36,6 +37,12 @@ def main() -> None:
     parser.add_argument(
         "--plots", type=Path, metavar="FOLDER", help="draw three of the loads into this folder, and no table"
     )
+    parser.add_argument(
+        "--mode",
+        action="append",
+        choices=MODES,
+        help="health on, on without second calls, or off (default: on and off, and unhedged for loads about that)",
+    )
     options = parser.parse_args()
     if options.plots is not None:
         _draw(options.plots, options.seed)
@@ -44,7 +51,7 @@ def main() -> None:
         parser.error(f"--seeds must be a whole number from 1, not {options.seeds}")
     seeds = range(options.seed, options.seed + options.seeds)
     gc.set_threshold(GARBAGE)
-    rows = [row for load in _chosen(options.loads) for row in _measured(load, seeds)]
+    rows = [row for load in _chosen(options.loads) for row in _measured(load, options.mode or _modes(load), seeds)]
     if options.json:
         print(
             json.dumps(
@@ -61,12 +68,16 @@ def _chosen(names: list[str]) -> list[Load]:
     return [load for load in LOADS if not names or any(name in load.name for name in names)]
 
 
-def _measured(load: Load, seeds: Sequence[int]) -> Iterator[list[Figures]]:
-    """With health on and off, against the same oracle."""
+def _modes(load: Load) -> Sequence[Mode]:
+    return MODES if load.compared else [mode for mode in MODES if mode != "unhedged"]
+
+
+def _measured(load: Load, modes: Sequence[Mode], seeds: Sequence[int]) -> Iterator[list[Figures]]:
+    """In these modes, against the same oracle."""
     saved = {seed: oracle(load, seed) for seed in seeds}
-    for mode in MODES:
+    for mode in modes:
         print(f"{load.name}, health {mode}", file=sys.stderr)
-        played = seeds if mode == "on" else seeds[:1]
+        played = seeds[:1] if mode == "off" else seeds
         yield [figures(play(load, mode, seed=seed), saved[seed]) for seed in played]
 
 

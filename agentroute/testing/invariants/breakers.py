@@ -193,7 +193,7 @@ def _ends(cases: Sequence[Case]) -> dict[tuple[str, int], Outcome]:
     for case in cases:
         for record in case.records:
             event = record.event
-            if isinstance(event, (AttemptSucceeded, AttemptFailed, Hedged)):
+            if isinstance(event, (AttemptSucceeded, AttemptFailed)) or (isinstance(event, Hedged) and event.unusual):
                 ends[case.run, event.attempt] = event
             elif isinstance(event, AttemptAbandoned):
                 ends.setdefault((case.run, event.attempt), event)

@@ -47,6 +47,8 @@ class Load:
         suspended: When the process of the agent sleeps, and for how many seconds: its monotonic clock jumps, and who
             would have come in between comes later. None: it never does.
         lesser: Whether there is a lesser goal to fall back to, whose tool always works.
+        deadline_s: Seconds that each run has; None: any number.
+        compared: Whether to show beside it what health does without second calls.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Load:
     lesser: bool = False
     watcher: Watcher | None = None
     suspended: tuple[float, float] | None = None
+    deadline_s: float | None = None
+    compared: bool = False
 
     def arrivals(self, seed: int) -> list[float]:
         """When the runs come."""
@@ -141,8 +145,20 @@ def everything_fails() -> tuple[Service, ...]:
 LOADS: Sequence[Load] = (
     Load("slow x10, 60-180 s", pair(Slow(from_s=60, until_s=180)), runs=1_200, per_s=4, heals_at=180),
     Load("ramp 1.05x a call, 60-180 s", pair(Ramp(from_s=60, until_s=180)), runs=1_200, per_s=4, heals_at=180),
-    Load("hang, 60-120 s", pair(Hanging(from_s=60, until_s=120)), runs=1_000, per_s=4, heals_at=120),
-    Load("1% of calls hang", pair(Hanging(share=0.01)), runs=1_000, per_s=10),
+    Load("hang, 60-120 s", pair(Hanging(from_s=60, until_s=120)), runs=1_000, per_s=4, heals_at=120, compared=True),
+    Load(
+        "hang, 60-120 s, deadline 5 s",
+        pair(Hanging(from_s=60, until_s=120)),
+        runs=1_000,
+        per_s=4,
+        heals_at=120,
+        deadline_s=5.0,
+        compared=True,
+    ),
+    Load("1% of calls hang", pair(Hanging(share=0.01)), runs=1_000, per_s=10, compared=True),
+    Load(
+        "1% of calls hang, deadline 5 s", pair(Hanging(share=0.01)), runs=1_000, per_s=10, deadline_s=5.0, compared=True
+    ),
     Load("20% fail, 1,000 runs at once", pair(Failing(share=0.2)), runs=1_000, per_s=math.inf),
     Load("20% fail, at once, 64 slots", pair(Failing(share=0.2)), runs=1_000, per_s=math.inf, concurrency=64),
     Load("20% fail, 20 runs a second", pair(Failing(share=0.2)), runs=1_000, per_s=20),

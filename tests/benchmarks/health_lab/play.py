@@ -1,7 +1,7 @@
-"""Playing a load: the agent under it, in virtual time, with health on or off."""
+"""Playing a load: the agent under it, in virtual time, with health on, without second calls, or with health off."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal, cast, get_args
 
@@ -9,7 +9,7 @@ import anyio
 import trio
 from trio.testing import MockClock
 
-from agentroute import Agent, Goal
+from agentroute import Agent, Budget, Goal
 from agentroute.graph.cost import Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.ids import ToolId
@@ -22,7 +22,7 @@ from agentroute.testing import VirtualClock, run_virtual
 from tests.benchmarks.health_lab.loads import USD_PER_SECOND, Load
 from tests.benchmarks.health_lab.providers import Call, Providers, Service
 
-Mode = Literal["on", "off"]
+Mode = Literal["on", "unhedged", "off"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -110,7 +110,7 @@ def play(load: Load, mode: Mode = "on", *, seed: int = 1, watch: bool = False) -
 
     Args:
         load: What to play.
-        mode: Whether health is on.
+        mode: Whether health is on; unhedged: it is, but calls that take too long are waited for.
         seed: Of arrivals, of dice, and of the order of what happens at the same moment.
         watch: Look at the weights now and then.
     """
@@ -146,7 +146,7 @@ class _Stage:
         return Play(load, self._mode, self._providers.calls, self._runs, self._samples)
 
     def _new_agent(self) -> Agent:
-        load, kind = self._load, Agent if self._mode == "on" else ForgetfulAgent
+        load, kind = self._load, ForgetfulAgent if self._mode == "off" else Agent
         goals = [Goal("whole", list(load.needs), 1.0)]
         if load.lesser:
             goals.append(Goal("less", ["less"], 0.5))
@@ -155,7 +155,8 @@ class _Stage:
             tools=[service.tool() for service in (*load.services, *_lesser(load))],
             goals=goals,
             rates=Rates(usd_per_second=USD_PER_SECOND),
-            health=load.health,
+            health=replace(load.health, hedge=self._mode != "unhedged" and load.health.hedge),
+            budget=Budget(deadline_s=load.deadline_s),
             max_concurrency=load.concurrency,
             trace=False,
             executor=self._providers,

@@ -51,8 +51,10 @@ def table(rows: Sequence[Sequence[Figures]]) -> Table:
     drawn.add_column("health")
     for column in COLUMNS:
         drawn.add_column(column.name, justify="right", no_wrap=True)
+    last = ""
     for row in rows:
-        name = row[0].load if row[0].mode == "on" else ""
+        name = "" if row[0].load == last else row[0].load
+        last = row[0].load
         drawn.add_row(name, row[0].mode, *(spread([column.figure(f) for f in row], column.shown) for column in COLUMNS))
     return drawn
 

@@ -1,0 +1,178 @@
+"""The log of outcomes: JSON lines, one for each attempt of a model step. Words are hashed before they are written."""
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agentroute.adapters.json_file import parse_json, reason, told
+from agentroute.errors import ConfigurationError, DocumentError
+from agentroute.graph.cost import LARGEST
+from agentroute.routing.tiers.outcome import Outcome
+from agentroute.routing.tiers.situation import WORD_BUCKETS, Situation, Sketch
+
+LONGEST_LINE = 256 * 1024
+"""Bytes of a line; the most words that are looked at take some twenty kilobytes."""
+
+MOST_RECORDS = 2_000_000
+"""Records that are read: so many still fit into memory."""
+
+LEAST_PROPENSITY = 1e-6
+"""Smallest propensity that is believed: a record counts for its inverse."""
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Usd = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Chance = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Bucket = Annotated[int, Field(ge=0, lt=WORD_BUCKETS, strict=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Text(_Strict):
+    words: Annotated[dict[Bucket, Count], Field(max_length=WORD_BUCKETS)] = {}
+    characters: Count = 0
+    lines: Count = 0
+    digits: Count = 0
+    symbols: Count = 0
+
+
+class _Record(_Strict):
+    version: Literal["1"]
+    run: Name
+    step: Annotated[str, Field(max_length=200)]
+    tier: Name
+    right: Chance | None
+    verified: bool = True
+    usd: Usd
+    propensity: Annotated[float, Field(ge=LEAST_PROPENSITY, le=1, allow_inf_nan=False)] = 1.0
+    tiers: Annotated[dict[Name, Usd], Field(max_length=256)]
+    detection: Chance = 0.0
+    error: Annotated[str, Field(max_length=200)] = ""
+    tried: Annotated[dict[Name, Count], Field(max_length=256)] = {}
+    depth: Count = 0
+    context: Count = 0
+    text: _Text = _Text()
+
+    @model_validator(mode="after")
+    def _own_tier(self) -> Self:
+        if self.tier not in self.tiers:
+            raise ValueError(f"tier {self.tier!r} is not one of tiers")
+        return self
+
+    @property
+    def outcome(self) -> Outcome:
+        """As training and replay take it."""
+        text = self.text
+        sketch = Sketch(text.words, text.characters, text.lines, text.digits, text.symbols)
+        situation = Situation(self.step, sketch, self.error, self.tried, self.depth, self.context)
+        return Outcome(
+            run=self.run,
+            situation=situation,
+            tier=self.tier,
+            usd=self.usd,
+            right=self.right,
+            verified=self.verified,
+            propensity=self.propensity,
+            tiers=self.tiers,
+            detection=self.detection,
+        )
+
+
+def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Outcome]:
+    """Read a log, one record after the other.
+
+    A last line without an end is left out if it cannot be read: whoever wrote it was interrupted, or is not done.
+
+    Raises:
+        DocumentError: It cannot be read, or a line is refused; ``file:line:column: why``.
+    """
+    file = str(path)
+    for number, line, whole in _lines(Path(path), file):
+        if not line.strip():
+            continue
+        if number > MOST_RECORDS:
+            raise DocumentError(file, number, 1, f"the log has more than {MOST_RECORDS:,} lines; split it")
+        try:
+            record = _Record.model_validate(parse_json(line.decode().strip()))
+        except ValidationError as error:
+            raise DocumentError(file, number, 1, told(error)) from None
+        except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
+            if not whole:
+                return
+            column = error.colno if isinstance(error, json.JSONDecodeError) else 1
+            why = "is nested too deeply" if isinstance(error, RecursionError) else f"is not a line of JSON: {error}"
+            raise DocumentError(file, number, column, why) from None
+        yield record.outcome
+
+
+def write_outcomes(path: str | os.PathLike[str], outcomes: Iterable[Outcome]) -> int:
+    """Append records to a log, readable by its owner only; each line goes out whole.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        ConfigurationError: It cannot be written.
+    """
+    written = 0
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "ab", buffering=0) as stream:  # noqa: PTH123  # a descriptor, not a path
+            for outcome in outcomes:
+                stream.write(line_of(outcome).encode())
+                written += 1
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ConfigurationError(f"{path}: outcomes cannot be written: {reason(error)}") from error
+    return written
+
+
+def line_of(outcome: Outcome) -> str:
+    """A record as it stands in the log, with the end of the line."""
+    known, text = outcome.situation, outcome.situation.text
+    record: dict[str, Any] = {
+        "version": "1",
+        "run": outcome.run,
+        "step": known.step,
+        "tier": outcome.tier,
+        "right": outcome.right,
+        "verified": outcome.verified,
+        "usd": outcome.usd,
+        "propensity": outcome.propensity,
+        "tiers": dict(outcome.tiers),
+        "detection": outcome.detection,
+        "error": known.error,
+        "tried": dict(known.tried),
+        "depth": known.depth,
+        "context": known.context,
+        "text": {
+            "words": {str(bucket): count for bucket, count in text.words.items()},
+            "characters": text.characters,
+            "lines": text.lines,
+            "digits": text.digits,
+            "symbols": text.symbols,
+        },
+    }
+    return json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def _lines(path: Path, file: str) -> Iterator[tuple[int, bytes, bool]]:
+    """Number, text and completeness of each line; none is longer than it may be."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DocumentError(file, 1, 1, "is not an ordinary file")
+        with path.open("rb") as stream:
+            number = 0
+            while line := stream.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE:
+                    raise DocumentError(file, number, 1, f"the line is longer than {LONGEST_LINE:,} bytes")
+                yield number, line, line.endswith(b"\n")
+    except (OSError, ValueError) as error:
+        raise DocumentError(file, 1, 1, f"cannot be read: {reason(error)}") from error

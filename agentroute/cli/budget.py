@@ -1,0 +1,122 @@
+"""``agentroute budget``: what the choice between model tiers is learned from, and judged by beforehand."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agentroute.errors import ConfigurationError
+
+EXAMPLES = """\b
+Examples:
+  agentroute budget train outcomes.jsonl --out tiers.json
+  agentroute budget replay outcomes.jsonl --policy learned --worth 0.05
+"""
+
+TRAIN_EXAMPLES = """\b
+Examples:
+  agentroute budget train outcomes.jsonl --out tiers.json
+  agentroute budget train outcomes.jsonl --json --quiet
+  agentroute budget train outcomes.jsonl --out tiers.json --plot reliability.svg
+
+LOG has a line of JSON for each attempt of a model step. Without --out, nothing
+is kept: only the report is printed.
+"""
+
+REPLAY_EXAMPLES = """\b
+Examples:
+  agentroute budget replay outcomes.jsonl
+  agentroute budget replay outcomes.jsonl --policy learned --policy always-cheap --worth 0.05
+  agentroute budget replay tuesday.jsonl --policy threshold --least 0.8 --model monday.json
+  agentroute budget replay outcomes.jsonl --policy cascade --detection 0.9 --alone --json
+
+Without --model, chances come from the log itself: each run is decided by what
+others have shown.
+
+\b
+Exit status: 0 done, 1 the log says nothing about one of the policies, 2 invalid input.
+"""
+
+POLICY_NAMES = ("always-cheap", "always-expensive", "threshold", "cascade", "learned")
+
+log_argument = click.argument("log", type=click.Path(path_type=Path))
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Which runs are set apart."
+)
+unverified_option = click.option("--unverified", is_flag=True, help="Believe outcomes that nobody has checked, too.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress on standard error.")
+
+
+@click.group(epilog=EXAMPLES)
+def budget() -> None:
+    """Learn which model tier is worth its price, and judge it by what was logged."""
+
+
+@budget.command(epilog=TRAIN_EXAMPLES, short_help="Learn how likely each tier is to be right.")
+@log_argument
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Model file to write.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Write the reliability diagram as SVG.")
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0.05, 0.5),
+    default=0.2,
+    show_default=True,
+    help="Share of the runs that the report is made from.",
+)
+@unverified_option
+@seed_option
+@json_option
+@quiet_option
+def train(log: Path, *, out: Path | None, plot: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Learn from LOG how likely each tier is to be right, and print how far that can be believed."""
+    _need_numpy()
+    from agentroute.cli import learn
+
+    learn.train_command(log, out, plot, as_json=as_json, tell=_teller(quiet=quiet), **options)
+
+
+@budget.command(epilog=REPLAY_EXAMPLES, short_help="Say what a policy would have cost, and been right in.")
+@log_argument
+@click.option("--policy", "policies", multiple=True, type=click.Choice(POLICY_NAMES), help="All, if left out (repeat).")
+@click.option("--model", type=click.Path(path_type=Path, dir_okay=False), help="Model file that chances come from.")
+@click.option(
+    "--worth", type=click.FloatRange(0, 1e9), default=0.01, show_default=True, help="What success is worth, in USD."
+)
+@click.option("--alone", is_flag=True, help="Steps stand alone: a wrong one does not spoil the run.")
+@click.option(
+    "--least", type=click.FloatRange(0, 1), help="For threshold: the chance a tier must reach.  [default: 0.7]"
+)
+@click.option("--explore", type=click.FloatRange(0, 1), help="For learned: share of steps to experiment in.")
+@click.option(
+    "--detection", type=click.FloatRange(0, 1), help="Chance that a wrong answer is noticed; as logged if left out."
+)
+@unverified_option
+@seed_option
+@json_option
+@quiet_option
+def replay(log: Path, *, policies: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+    """Estimate from LOG what other policies would have cost, and how often they would have been right.
+
+    A step that was decided by chance says something about every tier that might have been taken; records count by the
+    inverse of the logged propensity. Where the log says nothing about a policy, that is said.
+    """
+    _need_numpy()
+    from agentroute.cli import learn
+
+    learn.replay_command(log, policies or POLICY_NAMES, as_json=as_json, tell=_teller(quiet=quiet), **options)
+
+
+def _need_numpy() -> None:
+    if importlib.util.find_spec("numpy") is None:
+        raise ConfigurationError("agentroute budget needs numpy: pip install 'agentroute[train]'")
+
+
+def _teller(*, quiet: bool) -> Callable[[str], None]:
+    def tell(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    return tell

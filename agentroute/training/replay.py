@@ -1,0 +1,201 @@
+"""What a tier policy would have cost, and how often it would have been right, told from the log of another one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from agentroute.errors import DefinitionError
+from agentroute.ids import NanoUsd, ToolId, nanos
+from agentroute.routing.tiers.chances import Chances
+from agentroute.routing.tiers.outcome import Outcome
+from agentroute.routing.tiers.policy import Policy, decide
+from agentroute.routing.tiers.question import Question, Tier
+from agentroute.training.estimates import (
+    Estimate,
+    Overlap,
+    average,
+    doubly_robust,
+    numbered,
+    overlap,
+    self_normalised,
+)
+from agentroute.training.rows import Floats
+from agentroute.training.train import FOLDS, learned, samples
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+UNKNOWN: Final = 0.5
+"""Chance of a tier of which nothing was learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is replayed.
+
+    Attributes:
+        policy: Whose decisions.
+        worth: What success is worth, in nano-dollars.
+        compound: Whether one wrong step spoils the run.
+        detection: In place of what each record says; None: that.
+    """
+
+    policy: Policy
+    worth: NanoUsd = NanoUsd(0)
+    compound: bool = True
+    detection: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What would have come of a policy, a step.
+
+    Attributes:
+        records: Records that it is told from.
+        left_out: Those without a verdict.
+        overlap: Whether the log says anything about it.
+        logged_right: How right the steps were, as logged.
+        logged_usd: What a step cost, as logged.
+        right: How right they would have been, self-normalised; None if the log does not say.
+        usd: What a step would have cost.
+        robust_right: The same, doubly robust.
+        robust_usd: The same.
+        tiers: Share of the steps that each tier would have been taken in.
+    """
+
+    records: int
+    left_out: int
+    overlap: Overlap
+    logged_right: Estimate
+    logged_usd: Estimate
+    right: Estimate | None
+    usd: Estimate | None
+    robust_right: Estimate | None
+    robust_usd: Estimate | None
+    tiers: Mapping[str, float]
+
+
+def replay(
+    outcomes: Sequence[Outcome], plan: Plan, *, said: Sequence[Mapping[str, float]], unverified: bool = False
+) -> Replayed:
+    """Estimate what a policy would have reached.
+
+    Steps are taken as they came: that another answer leads to other steps later on is not seen.
+
+    Args:
+        outcomes: A log.
+        plan: The policy, and what it is told.
+        said: Chance of every tier of each record, from a model that has not seen it: see `unseen_chances`.
+        unverified: Whether outcomes that nobody has checked count too.
+
+    Raises:
+        DefinitionError: No record has a verdict.
+    """
+    chosen = [
+        (outcome, chances)
+        for outcome, chances in zip(outcomes, said, strict=True)
+        if outcome.right is not None and (outcome.verified or unverified)
+    ]
+    if not chosen:
+        raise DefinitionError("replay", "no record of the log says whether the answer was right")
+    known = [outcome for outcome, _ in chosen]
+    taken = [_propensities(outcome, chances, plan) for outcome, chances in chosen]
+    runs = numbered([outcome.run for outcome in known])
+    weights = _numbers(known, lambda n, outcome: taken[n][outcome.tier] / outcome.propensity)
+    matched: NDArray[np.bool_] = _numbers(known, lambda n, outcome: float(_likeliest(taken[n]) == outcome.tier)) > 0
+    right = _numbers(known, lambda _, outcome: outcome.right or 0.0)
+    usd = _numbers(known, lambda _, outcome: outcome.usd)
+    result = Replayed(
+        records=len(known),
+        left_out=len(outcomes) - len(known),
+        overlap=overlap(weights, matched, runs),
+        logged_right=average(right, runs),
+        logged_usd=average(usd, runs),
+        right=None,
+        usd=None,
+        robust_right=None,
+        robust_usd=None,
+        tiers=_shares(taken),
+    )
+    if result.overlap.why_not is not None:
+        return result
+
+    def robust(values: Floats, told: Callable[[int, str], float]) -> Estimate:
+        own = _numbers(known, lambda n, outcome: told(n, outcome.tier))
+        planned = _numbers(known, lambda n, _: sum(p * told(n, tier) for tier, p in taken[n].items()))
+        return doubly_robust(values, weights, own, planned, runs)
+
+    return replace(
+        result,
+        right=self_normalised(right, weights, runs),
+        usd=self_normalised(usd, weights, runs),
+        robust_right=robust(right, lambda n, tier: chosen[n][1][tier]),
+        robust_usd=robust(usd, lambda n, tier: known[n].tiers[tier]),
+    )
+
+
+def unseen_chances(
+    outcomes: Sequence[Outcome],
+    *,
+    unverified: bool = False,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[dict[str, float]]:
+    """Chances of the tiers of each record, each from a model of the runs of the other parts of the log.
+
+    So no policy is judged by outcomes that it was learned from.
+    """
+    part = [outcome.part(FOLDS, seed + 2) for outcome in outcomes]
+    models: list[Chances] = []
+    for number in range(FOLDS):
+        tell(f"learning, part {number + 1} of {FOLDS}")
+        others = [
+            outcome
+            for outcome, here in zip(outcomes, part, strict=True)
+            if here != number and outcome.right is not None and (outcome.verified or unverified)
+        ]
+        models.append(learned(samples(others, seed)) if others else Chances())
+    return [told(models[here], outcome) for outcome, here in zip(outcomes, part, strict=True)]
+
+
+def told(chances: Chances, outcome: Outcome) -> dict[str, float]:
+    """What a model says of every tier of a record."""
+    return chances.of(outcome.situation, dict.fromkeys(outcome.tiers, UNKNOWN))
+
+
+def question_of(outcome: Outcome, said: Mapping[str, float], plan: Plan) -> Question:
+    """What the policy would have been asked."""
+    tiers = [Tier(ToolId(name), nanos(usd), nanos(usd), said[name]) for name, usd in outcome.tiers.items()]
+    return Question(
+        tiers=tiers,
+        affordable=frozenset(tier.name for tier in tiers),
+        worth=plan.worth,
+        detection=outcome.detection if plan.detection is None else plan.detection,
+        compound=plan.compound,
+        tried=frozenset(ToolId(name) for name, times in outcome.situation.tried.items() if times),
+        draw=0.0,  # the propensities do not depend on how the dice fall
+    )
+
+
+def _propensities(outcome: Outcome, said: Mapping[str, float], plan: Plan) -> dict[str, float]:
+    """With which chance the policy would have taken each tier."""
+    propensities = decide(plan.policy, question_of(outcome, said, plan)).propensities
+    return {str(name): chance for name, chance in propensities.items()}
+
+
+def _likeliest(propensities: Mapping[str, float]) -> str:
+    return max(propensities, key=lambda tier: propensities[tier])
+
+
+def _shares(taken: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    shares = dict[str, float]()
+    for propensities in taken:
+        for tier, chance in propensities.items():
+            shares[tier] = shares.get(tier, 0.0) + chance / len(taken)
+    return dict(sorted(shares.items()))
+
+
+def _numbers(known: Sequence[Outcome], told: Callable[[int, Outcome], float]) -> Floats:
+    return np.array([told(number, outcome) for number, outcome in enumerate(known)], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Measures the step router on outcomes of real models on real questions."""
