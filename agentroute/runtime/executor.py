@@ -101,7 +101,7 @@ class Executor:
         reservation = self._ledger.reserve(spec.cost.worst, model_call=spec.calls_model)
         if reservation is None:
             return None
-        again = spec.name in self._state.tries
+        again = self._state.tries.get(spec.name, 0) > 0  # one that was given up before it was made is no failure
         expected = self._outlook.expected(spec)
         ticket = services.board.begin(spec, services.clock.now(), again=again, expected=expected)
         try:
