@@ -201,7 +201,7 @@ class HealthBoard:
             if breaker.opened_at is not None and not breaker.admits(now):
                 shut = True
         own = standings[0]
-        if own.flying and not own.room.admits(len(own.flying), now):
+        if (own.flying or own.queued) and not own.room.admits(len(own.flying) + len(own.queued), now):
             return False
         if not shut:
             return True
@@ -257,10 +257,17 @@ class HealthBoard:
         self.version += probes  # the one probe is taken: for everybody else the tool is out again
         return Ticket(tool, number, now, standings, generations, expected or entry.declared)
 
+    def queued(self, ticket: Ticket) -> None:
+        """Note that a call has to wait for its turn: it has a place with the tool, and cannot be overdue."""
+        own = ticket.standings[0]
+        if own.flying.pop(ticket.number, None) is not None:
+            own.queued.add(ticket.number)
+
     def delayed(self, ticket: Ticket, now: float) -> Ticket:
         """Note that a call had to wait for its turn and begins only now: the tool is not to blame for that."""
         own = ticket.standings[0]
         own.flying.pop(ticket.number, None)
+        own.queued.discard(ticket.number)
         own.flying[ticket.number] = now, own.worked
         return replace(ticket, begun=now)
 
@@ -421,7 +428,10 @@ class HealthBoard:
 
     def _ended(self, ticket: Ticket) -> None:
         """Note that a call is over: there may be a place for another, of its tool or instead of an alternative."""
-        ticket.standings[0].flying.pop(ticket.number, None)
+        own = ticket.standings[0]
+        own.flying.pop(ticket.number, None)
+        if own.queued:
+            own.queued.discard(ticket.number)
         if self.line:
             name = ticket.tool.name
             self.line.call((name, *[other.name for other in self._alternatives.get(name, ())]))

@@ -59,6 +59,7 @@ class Standing:
         price: What calls cost.
         flying: The calls under way, oldest first, by the number of their ticket: when each began, and how many had
             worked by then.
+        queued: Numbers of the tickets of calls that wait for a turn among those of all runs, and are not made yet.
         worked: Calls that have worked.
         slow_since: When the first of the latest calls ended, all of which were slow; None: the last one was not.
         begun_at: When a call last began.
@@ -82,6 +83,7 @@ class Standing:
     limit: RateLimit = field(default_factory=RateLimit)
     price: Price = field(default_factory=Price)
     flying: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
+    queued: set[int] = field(default_factory=set[int])
     worked: int = 0
     slow_since: float | None = None
     begun_at: float = float("-inf")

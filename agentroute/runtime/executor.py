@@ -160,17 +160,18 @@ class Executor:
 
     async def _turn_came(self, flight: "Flight") -> bool:
         """Wait for a turn among the calls of all runs; False if the attempt was given up before it was made."""
-        slots = self._services.slots
+        slots, board = self._services.slots, self._services.board
         try:
             slots.acquire_nowait()
         except anyio.WouldBlock:
+            board.queued(flight.ticket)
             end = self._end_of(flight.call)
             with anyio.move_on_after(None if end is None else max(0.0, end - self._now())) as waiting:
                 await slots.acquire()
             if waiting.cancelled_caught:
                 await self.give_up(flight, "no turn before the deadline")
                 return False
-            board, now = self._services.board, self._services.clock.now()
+            now = self._services.clock.now()
             if not board.still_admits(flight.ticket, now):
                 slots.release()
                 await self.give_up(flight, "the tool was closed before its turn came")

@@ -1,7 +1,11 @@
 """Calls that wait for a turn, because as many as may be are under way: their tools are not to blame for that."""
 
 import anyio
+import pytest
 
+from agentroute.graph.cost import Rates
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.health import Health
 from agentroute.run.events import AttemptAbandoned
 from agentroute.testing.fakes import fake_tool
 from tests.laboratory import bench, in_virtual_time
@@ -26,3 +30,41 @@ async def test_a_call_that_was_given_up_before_its_turn_came_is_no_failure_to_be
     assert second.called().count("search") == 1
     (_, standing) = next(each for each in board.standings() if each[0].name == "search")
     assert standing.retries.tokens == board.settings.retry_reserve
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+def test_a_crowd_that_waits_for_its_turns_does_not_make_a_healthy_tool_look_bad(limit: int) -> None:
+    """A hundred runs at once: those that wait are not under way, and so they are not overdue."""
+
+    @in_virtual_time
+    async def main() -> None:
+        search = fake_tool("search", ["start"], ["found"], usd=0.01, seconds=0.1, latency_s=0.1)
+        tried = bench([search], GOALS, max_concurrency=limit)
+        board, weights = tried.agent._services.board, set[int]()
+        await tried.run("warm-up")
+        async with anyio.create_task_group() as runs:
+            for number in range(100):
+                runs.start_soon(tried.run, f"run-{number}")
+            for _ in range(20):
+                await anyio.sleep(0.1)
+                weights.add(board.weight(search.spec, Rates(), anyio.current_time()))
+        assert weights == {10_000_000}
+
+    main()
+
+
+def test_a_call_that_waits_for_its_turn_has_its_place_with_the_tool_all_the_same() -> None:
+    tool = fake_tool("search", ["start"], ["found"]).spec
+    board = HealthBoard(Health())
+    waiting, made = board.begin(tool, 0.0), board.begin(tool, 0.0)
+    board.queued(waiting)
+    (_, standing) = next(iter(board.standings()))
+    standing.room.crowded(2, 0.0)
+    assert not board.admits(tool, 0.0)
+    board.forget(board.delayed(waiting, 0.0))
+    assert board.admits(tool, 0.0)
+    queued = board.begin(tool, 0.0)
+    board.queued(queued)
+    board.forget(queued)
+    board.succeed(made, 0.0)
+    assert (standing.flying, standing.queued) == ({}, set())
