@@ -80,7 +80,8 @@ class HealthBoard:
     """Health of all tools of an agent. Synchronous, on the event loop, time as an argument: no locks.
 
     A provider stands beside its tools: what one of them meets, all of them are judged by, whichever record is worse.
-    `version` changes when a route computed before may no longer be the cheapest. `latest` is when a call last began.
+    `version` changes when a route computed before may no longer be the cheapest. `latest` is when something was last
+    heard of any tool.
     `line` is who waits for a tool.
     """
 
@@ -380,6 +381,9 @@ class HealthBoard:
         standing = self._tools.get(ToolId(signal.subject)) or self._providers.get(signal.subject)
         if standing is None or signal.stale(now):
             return
+        self.latest = max(self.latest, now)
+        if signal.at > now:  # or it would never fade, and none that comes later would be believed
+            signal = replace(signal, at=now)
         before = standing.signals.get(signal.monitor)
         if before is not None and before.at > signal.at:
             return  # overtaken on its way
@@ -420,6 +424,7 @@ class HealthBoard:
 
     def _landed(self, ticket: Ticket, now: float) -> None:
         """Note that a call has said something of its tool."""
+        self.latest = now
         self._ended(ticket)
         for standing in ticket.standings:
             standing.heard_at = now

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentroute.errors import DefinitionError
 from agentroute.graph.cost import Cost, Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import LONGEST_COOL_DOWN_S, MOST_PROBES
@@ -473,6 +474,25 @@ def test_a_signal_that_was_overtaken_on_its_way_does_not_count() -> None:
     before = board.weight(tool, RATES, 6.0)
     board.signal(HealthSignal("t", "outage", "probe", factor=10.0, at=4.0), 6.0)
     assert board.weight(tool, RATES, 6.0) == before
+
+
+@pytest.mark.parametrize("at", [1.7e9, math.inf], ids=["by the wall clock", "left out"])
+def test_a_word_from_the_future_was_said_when_it_came(at: float) -> None:
+    """Else it would never fade, and nothing that the monitor says at the right time would count any more."""
+    board, tool = HealthBoard(Health()), spec()
+    board.know([tool])
+    before = board.weight(tool, RATES, 5.0)
+    board.signal(HealthSignal("t", "outage", "page", factor=10.0, at=at), 5.0)
+    assert board.weight(tool, RATES, 5.0) > 5 * before
+    assert board.weight(tool, RATES, 66.0) == before, "it has faded"
+    board.signal(HealthSignal("t", "outage", "page", factor=10.0, at=at), 70.0)
+    board.signal(HealthSignal("t", "outage", "page", factor=1.0, at=71.0), 71.0)
+    assert board.weight(tool, RATES, 71.0) == before
+
+
+def test_a_word_of_no_moment_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="at must be a number"):
+        HealthSignal("t", "outage", "page", at=math.nan)
 
 
 # -------------------------------------------------------------------- the last way
