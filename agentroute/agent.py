@@ -535,7 +535,8 @@ class Agent:
             goal: Name of the goal; the first of the agent's if left out.
             have: Artifacts at hand, as types or names; everything that no tool produces, if left out.
             down: Tools to do without.
-            now: Time on the agent's clock at which to judge health; when something was last called, if left out.
+            now: Time on the agent's clock at which to judge health. If left out: this moment; where no event loop runs,
+                when something was last heard of any tool.
             explain: Say what the tools weigh, and why.
 
         Raises:
@@ -543,11 +544,19 @@ class Agent:
         """
         names = self._names
         at_hand = self.graph.inputs if have is None else frozenset(map(names.artifact, have))
-        moment = self._services.board.latest if now is None else now
+        moment = self._moment() if now is None else now
         found = self._planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
         if not explain:
             return found
         return found.model_copy(update={"weighed": self._planner.explain(names.goal(goal), at_hand, moment)})
+
+    def _moment(self) -> float:
+        """This moment on the agent's clock; outside of an event loop, when something was last heard of any tool."""
+        latest = self._services.board.latest
+        try:
+            return max(latest, self._services.clock.now())
+        except RuntimeError:  # there is no event loop
+            return latest
 
     # ---------------------------------------------------------------- checks before a run
 
