@@ -47,7 +47,7 @@ from agentroute.run.events import Chosen, Event, Resumed, RunStarted
 from agentroute.run.plan import Planner, RoutePlan
 from agentroute.run.result import RunResult, result_of
 from agentroute.run.state import RunState, fold
-from agentroute.run.watching import RunMonitor
+from agentroute.run.watching import RunMonitor, check_run_monitors
 from agentroute.runtime.experience import Experience
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls, Services
@@ -140,6 +140,7 @@ class Agent:
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
         )
+        self._check_monitors(monitors)
         self._monitors = (*probes_of(callable_tools), *_beside(monitors))
         self._sharing = self._new_sharing(exchange)
         self._watch = self._new_watch()
@@ -205,6 +206,7 @@ class Agent:
             redact=twin._redact,  # noqa: SLF001
             run_monitors=known.run_monitors if monitors is None else _of_runs(monitors),
         )
+        self._check_monitors(monitors or ())
         if priors is not None:
             twin._priors = _priors(priors)  # noqa: SLF001
             learned = twin._priors.expected(self.graph.tools.values(), self.graph.goals)  # noqa: SLF001
@@ -220,6 +222,22 @@ class Agent:
             twin._sharing = twin._new_sharing(exchange)  # noqa: SLF001
         twin._watch, twin._watchers = twin._new_watch(), []  # noqa: SLF001
         return twin
+
+    def _check_monitors(self, monitors: Sequence[object]) -> None:
+        """Refuse what watches nothing, or what there is not: it would say nothing, and nobody would know.
+
+        Raises:
+            DefinitionError: With the monitor's name and why.
+        """
+        check_run_monitors(_of_runs(monitors))
+        artifacts = self.graph.artifacts | self.types.keys()
+        subjects = self.graph.tools.keys() | {spec.provider for spec in self.graph.tools.values()}
+        for monitor in monitors:
+            if not isinstance(monitor, (Monitor, RunMonitor)):
+                why = "is no monitor: those of tools have `name` and `watch`, those of runs `name`, `kind` and `look`"
+                raise DefinitionError(f"monitor {monitor!r}", f"{why} (and `look_again_at`)")
+            if (check := getattr(monitor, "check", None)) is not None:
+                check(artifacts, subjects)
 
     def _new_watch(self) -> Watch:
         sharing = () if self._sharing is None else self._sharing.parts
@@ -644,12 +662,12 @@ def _sources(tools: Iterable[Tool]) -> list[ToolSource]:
     return list(found.values())
 
 
-def _of_runs(monitors: Iterable[Monitor | RunMonitor]) -> tuple[RunMonitor, ...]:
+def _of_runs(monitors: Iterable[object]) -> tuple[RunMonitor, ...]:
     """Those that watch each run."""
     return tuple(monitor for monitor in monitors if isinstance(monitor, RunMonitor))
 
 
-def _beside(monitors: Iterable[Monitor | RunMonitor]) -> tuple[Monitor, ...]:
+def _beside(monitors: Iterable[object]) -> tuple[Monitor, ...]:
     """Those that watch beside the runs."""
     return tuple(monitor for monitor in monitors if isinstance(monitor, Monitor))
 

@@ -1,7 +1,7 @@
 """Active probes: ask tools how they are, before a run finds out."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -70,6 +70,17 @@ class Probes:
         for option in ("every_s", "timeout_s"):
             if checked(self.name, option, getattr(self, option)) == 0:
                 raise DefinitionError(self.name, f"{option} must be above 0")
+
+    def check(self, artifacts: Container[str], subjects: Container[str]) -> None:
+        """Refuse to probe what there is not: nobody would be told what a probe finds.
+
+        Raises:
+            DefinitionError: There is no tool or provider of that name.
+        """
+        del artifacts
+        for subject in self.probes:
+            if subject not in subjects:
+                raise DefinitionError(self.name, f"probes {subject!r}, which is no tool and no provider of this agent")
 
     async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
         """Probe until cancelled; each subject at its own pace, so that one that hangs holds up no other."""

@@ -36,7 +36,7 @@ from agentroute.run.events import (
 from agentroute.run.hedging import Hedges
 from agentroute.run.outlook import Outlook
 from agentroute.run.saga import Saga
-from agentroute.run.watching import RunMonitor, bounded
+from agentroute.run.watching import MOST_SIGHTINGS, RunMonitor, next_look, sightings
 
 
 @dataclass(slots=True)
@@ -280,12 +280,14 @@ class Navigator:
 
     def _sighted(self, now: float) -> Signalled | None:
         """The first thing that a monitor sees and that is not on record yet."""
-        view = self._outlook.view()
+        view, known = self._outlook.view(), self._state.signals
         for monitor in self._monitors:
-            for seen in monitor.look(view, now):
-                if (monitor.name, seen.about) not in self._state.signals:
-                    factors = bounded(seen.factors)
-                    return Signalled(now, monitor.name, monitor.kind, seen.reason, seen.about, seen.stops, factors)
+            for seen in sightings(monitor, view, now):
+                if (monitor.name, seen.about) in known:
+                    continue
+                stops_it = seen.stops and not self._state.alarms
+                if stops_it or sum(name == monitor.name for name, _ in known) < MOST_SIGHTINGS:
+                    return Signalled(now, monitor.name, monitor.kind, seen.reason, seen.about, seen.stops, seen.factors)
         return None
 
     def _sooner(self, wake: float | None, now: float) -> float | None:
@@ -293,7 +295,7 @@ class Navigator:
         times = [wake, self._hedges.look_at(now) if self._state.in_flight else None]
         if self._monitors:
             view = self._outlook.view()
-            times += [monitor.look_again_at(view, now) for monitor in self._monitors]
+            times += [next_look(monitor, view, now) for monitor in self._monitors]
         return min((at for at in times if at is not None and at > now), default=None)
 
     def _stop(self, goal: GoalId, now: float) -> Decision:
