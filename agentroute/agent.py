@@ -144,7 +144,7 @@ class Agent:
         self._monitors = (*probes_of(callable_tools), *_beside(monitors))
         self._sharing = self._new_sharing(exchange)
         self._watch = self._new_watch()
-        self._watchers: list[AbstractAsyncContextManager[None]] = []
+        self._watchers: list[tuple[int, AbstractAsyncContextManager[None]]] = []  # with the tasks they belong to
         self._sources = _sources(callable_tools)
         self._active: set[RunId] = set()
         self._max_concurrency = max_concurrency
@@ -259,7 +259,7 @@ class Agent:
         """Let monitors watch; what tools need is opened when it is first used."""
         watcher = self._watch.watching()
         await watcher.__aenter__()
-        self._watchers.append(watcher)
+        self._watchers.append((anyio.get_current_task().id, watcher))
         return self
 
     async def __aexit__(
@@ -267,9 +267,15 @@ class Agent:
     ) -> None:
         """Let monitors end, and close what the tools opened."""
         try:
-            await self._watchers.pop().__aexit__(kind, error, place)
+            await self._own_watcher().__aexit__(kind, error, place)
         finally:
             await self.aclose()
+
+    def _own_watcher(self) -> AbstractAsyncContextManager[None]:
+        """What the task that leaves has entered last; others may be inside, and leave later."""
+        task = anyio.get_current_task().id
+        own = [place for place, (owner, _) in enumerate(self._watchers) if owner == task]
+        return self._watchers.pop(own[-1] if own else -1)[1]
 
     async def aclose(self) -> None:
         """Close what the tools opened, such as connections to MCP servers, and write out traces.

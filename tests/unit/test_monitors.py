@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import anyio
@@ -422,6 +423,55 @@ async def test_cancelling_what_is_inside_ends_the_monitors_too() -> None:
             await anyio.sleep_forever()
     assert anyio.current_time() == 3.0
     assert broken.starts == [0.0, 1.5]
+
+
+@dataclass
+class Watches:
+    """A monitor that says whether it watches, and how many of it do."""
+
+    name: str = "watches"
+    now: int = 0
+
+    async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
+        del emit
+        self.now += 1
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.now -= 1
+
+
+@in_virtual_time
+async def test_runs_at_the_same_time_are_all_watched_to_their_ends_by_one_monitor() -> None:
+    watches, seen = Watches(), list[int]()
+    tools = [fake_tool(f"t{seconds}", [f"a{seconds}"], [f"b{seconds}"], seconds=seconds) for seconds in (1, 5, 3)]
+    tried = bench(tools, {f"g{seconds}": [f"b{seconds}"] for seconds in (1, 5, 3)}, monitors=[watches])
+    async with anyio.create_task_group() as runs:
+        for seconds in (1, 5, 3):
+            arguments = {"goal": f"g{seconds}", "inputs": {f"a{seconds}": "given"}}
+            runs.start_soon(partial(tried.run, f"run-{seconds}", **arguments))
+        for _ in range(6):
+            await anyio.sleep(0.9)
+            seen.append(watches.now)
+    assert seen == [1, 1, 1, 1, 1, 0], "the last run is over at 5 s"
+
+
+@in_virtual_time
+async def test_who_enters_an_agent_first_may_leave_it_first() -> None:
+    watches = Watches()
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[watches])
+
+    async def inside(seconds: float) -> None:
+        async with tried.agent, tried.agent:
+            await anyio.sleep(seconds)
+
+    async with anyio.create_task_group() as tasks:
+        for seconds in (1.0, 3.0, 2.0):
+            tasks.start_soon(inside, seconds)
+        for _ in range(2):
+            await anyio.sleep(1.4)
+            assert watches.now == 1
+    assert watches.now == 0
 
 
 # -------------------------------------------------------------------- probes
