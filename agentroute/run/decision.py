@@ -280,7 +280,7 @@ class Navigator:
 
     def _sighted(self, now: float) -> Signalled | None:
         """The first thing that a monitor sees and that is not on record yet."""
-        view, known = self._outlook.view(), self._state.signals
+        view, known = self._outlook.view(self._hedges.made), self._state.signals
         for monitor in self._monitors:
             for seen in sightings(monitor, view, now):
                 if (monitor.name, seen.about) in known:
@@ -294,7 +294,7 @@ class Navigator:
         """When to wake: as asked, or sooner, when a call will be overdue or a monitor wants to look again."""
         times = [wake, self._hedges.look_at(now) if self._state.in_flight else None]
         if self._monitors:
-            view = self._outlook.view()
+            view = self._outlook.view(self._hedges.made)
             times += [next_look(monitor, view, now) for monitor in self._monitors]
         return min((at for at in times if at is not None and at > now), default=None)
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import checked
 from agentroute.graph.tool import ToolSpec
-from agentroute.ids import ArtifactId
+from agentroute.ids import ArtifactId, AttemptId
 from agentroute.routing.signals import LARGEST_FACTOR, PRIORITIES, SignalKind
 from agentroute.run.events import AttemptStarted
 
@@ -48,6 +48,7 @@ class View:
     Attributes:
         artifacts: Values at hand.
         in_flight: Attempts under way.
+        made: When each of them was really made; the others wait for a turn.
         tools: Contracts by name.
         usual_s: Seconds that four of five calls of a tool take, as far as is known.
         spent_usd: Money spent, and reserved for attempts under way.
@@ -57,6 +58,7 @@ class View:
 
     artifacts: Mapping[ArtifactId, Any]
     in_flight: Sequence[AttemptStarted]
+    made: Mapping[AttemptId, float]
     tools: Mapping[Any, ToolSpec]
     usual_s: Callable[[ToolSpec], float]
     spent_usd: float
@@ -273,14 +275,16 @@ class Progress:
     def look(self, view: View, now: float) -> Iterable[Sighting]:
         """Name every step that is stuck."""
         for attempt, limit in self._limits(view):
-            if now >= attempt.at + limit:
+            made = view.made.get(attempt.attempt, now)
+            if now >= made + limit:
                 usual = f"{limit / self.times:.3g} s"
-                why = f"{attempt.tool} has taken {now - attempt.at:.3g} s, where four of five calls take {usual}"
+                why = f"{attempt.tool} has taken {now - made:.3g} s, where four of five calls take {usual}"
                 yield Sighting(why, about=str(attempt.attempt))
 
     def look_again_at(self, view: View, now: float) -> float | None:
-        """When the next step would be stuck."""
-        return min((a.at + limit for a, limit in self._limits(view) if a.at + limit > now), default=None)
+        """When the next step would be stuck; one that waits for its turn, if it were made now."""
+        ends = [view.made.get(attempt.attempt, now) + limit for attempt, limit in self._limits(view)]
+        return min((end for end in ends if end > now), default=None)
 
     def _limits(self, view: View) -> Iterable[tuple[AttemptStarted, float]]:
         for attempt in view.in_flight:

@@ -177,6 +177,7 @@ class Executor:
                 await self.give_up(flight, "the tool was closed before its turn came")
                 return False
             flight.ticket = board.delayed(flight.ticket, now)
+            flight.waited_s = self._now() - flight.started.at
         return True
 
     async def give_up(self, flight: "Flight", reason: str) -> None:
@@ -247,7 +248,7 @@ class Executor:
         spent, now, started = flight.settle(attempt, "expected"), self._now(), flight.started
         tool = started.tool
         events: list[Event] = [
-            AttemptSucceeded(now, started.attempt, tool, outputs, spent, attempt.model, attempt.tokens)
+            AttemptSucceeded(now, started.attempt, tool, outputs, spent, attempt.model, attempt.tokens, flight.waited_s)
         ]
         if about is not None:
             subject = self._subject(about)
@@ -333,7 +334,7 @@ class Executor:
 class Flight:
     """An attempt under way, with what it was given and the money held back for it."""
 
-    __slots__ = ("call", "inputs", "reservation", "started", "ticket")
+    __slots__ = ("call", "inputs", "reservation", "started", "ticket", "waited_s")
 
     def __init__(
         self, call: Call, started: AttemptStarted, inputs: Values, reservation: Reservation, ticket: Ticket
@@ -344,6 +345,7 @@ class Flight:
         self.inputs = inputs
         self.reservation = reservation
         self.ticket = ticket
+        self.waited_s = 0.0  # until its turn came
 
     def settle(self, attempt: Attempt, charge: Charge) -> NanoUsd:
         """Charge what the tool reported, else what `charge` says of its declared price."""

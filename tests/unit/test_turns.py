@@ -4,10 +4,12 @@ import anyio
 import pytest
 
 from agentroute.graph.cost import Rates
+from agentroute.ids import GoalId, RunId, ToolId
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.health import Health
-from agentroute.run.events import AttemptAbandoned
-from agentroute.testing.fakes import fake_tool
+from agentroute.run.events import AttemptAbandoned, AttemptSucceeded, Signalled
+from agentroute.run.watching import Progress
+from agentroute.testing.fakes import After, fake_tool
 from tests.laboratory import bench, in_virtual_time
 
 GOALS = {"found": ["found"]}
@@ -68,3 +70,31 @@ def test_a_call_that_waits_for_its_turn_has_its_place_with_the_tool_all_the_same
     board.forget(queued)
     board.succeed(made, 0.0)
     assert (standing.flying, standing.queued) == ({}, set())
+
+
+@in_virtual_time
+async def test_what_a_call_waited_for_its_turn_is_neither_learned_nor_taken_for_being_stuck() -> None:
+    search = fake_tool("search", ["start"], ["found"], seconds=0.1, latency_s=0.1)
+    tried = bench([search], GOALS, max_concurrency=1, monitors=[Progress()])
+    async with anyio.create_task_group() as runs:
+        for number in range(20):
+            runs.start_soon(tried.run, f"run-{number}")
+    facts = [record.event for number in range(20) for record in await tried.journal.read(RunId(f"run-{number}"))]
+    waits = sorted(round(event.waited_s, 3) for event in facts if isinstance(event, AttemptSucceeded))
+    assert waits == pytest.approx([0.1 * place for place in range(20)])
+    assert not [event for event in facts if isinstance(event, Signalled)]
+    known = (await tried.agent.learned()).expected([search.spec], [GoalId("found")])[GoalId("found")][ToolId("search")]
+    assert known.slow_s == pytest.approx(0.1, rel=0.1)
+
+
+@in_virtual_time
+async def test_a_call_that_is_stuck_after_its_turn_came_is_told() -> None:
+    search = fake_tool("search", ["start"], ["found"], seconds=0.1, latency_s=0.1)
+    scripts = {"search": [After(3.0, "long"), After(2.0, "stuck")]}
+    tried = bench([search], GOALS, scripts=scripts, max_concurrency=1, monitors=[Progress(times=10.0)])
+    async with anyio.create_task_group() as runs:
+        for number in range(2):
+            runs.start_soon(tried.run, f"run-{number}")
+    second = await tried.outcome(await tried.agent.result("run-1"))
+    (signal,) = second.of(Signalled)
+    assert 4.0 <= signal.at <= 5.0, "it was made at 3 s"
