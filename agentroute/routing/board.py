@@ -183,13 +183,14 @@ class HealthBoard:
         return _times(entry.standings, expected or entry.declared, now)[1]
 
     def patience(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> tuple[float, float | None]:
-        """Seconds that four of five calls take, and after which a call is overdue.
+        """Seconds that four of five calls take that are not given up, and after which a call is overdue.
 
         The second is None where nothing tells it: neither the contract nor calls say how long one takes, or the first
         one is not over, which may have to wait for a process to start or a connection to be made.
         """
-        most = self.latency(tool, now, expected)
-        is_known = most > 0 and all(standing.warm_at is not None for standing in self._entry(tool).standings)
+        entry = self._entry(tool)
+        most = _tolerated(entry.standings, expected or entry.declared, now, self.latency(tool, now, expected))
+        is_known = most > 0 and all(standing.warm_at is not None for standing in entry.standings)
         return most, OVERDUE * most if is_known else None
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
@@ -448,13 +449,13 @@ class HealthBoard:
         to be made: how long they took says nothing of the next ones.
         """
         declared = ticket.expected.latency_s
-        value, expected = took_s, declared
+        value, expected, slow = took_s, declared, ticket.expected.slow_s
         for standing in ticket.standings:  # the tool's own comes first
             if given_up or (standing.warm_at is not None and ticket.begun >= standing.warm_at):
-                standing.took(ticket.number, value, expected, now, given_up=given_up)
+                standing.took(ticket.number, value, expected, now, given_up=given_up, slow=slow)
             if declared <= 0:
                 break
-            value, expected = took_s / declared, 1.0
+            value, expected, slow = took_s / declared, 1.0, 1.0
 
     def _is_worth_a_trial(self, standings: Sequence[Standing], now: float) -> bool:
         """Whether those of a tool's records that show it to be slow are all old enough to be doubted."""
@@ -475,7 +476,9 @@ class HealthBoard:
         slow = own.slow_since is not None or standings[-1].slow_since is not None
         if slow and tool.effect != "once" and self._is_worth_a_trial(standings, now):
             usual = known.latency_s
-        overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else (0, 0)
+        overdue = (0, 0)
+        if own.flying and (tolerated := _tolerated(standings, known, now, most)) > 0:
+            overdue = own.overdue(OVERDUE * tolerated, now)
         usd = own.price.expected(known.usd) + known.more_usd
         return usd if usd > 0 else 0.0, usual, self._p_fail(tool, known, standings, now, overdue)
 
@@ -583,6 +586,21 @@ def _times(standings: Sequence[Standing], known: Expected, now: float) -> tuple[
         times, most_times = standings[1].latency.quantiles(1.0, now)
         usual, most = max(usual, expected * times), max(most, expected * most_times)
     return slower * usual, slower * most
+
+
+def _tolerated(standings: Sequence[Standing], known: Expected, now: float, most: float) -> float:
+    """Of `most`, the seconds that four of five calls take, what is left without those that were given up last.
+
+    A call that hangs must not make anybody more patient with the others that do.
+    """
+    own, shared = standings[0], standings[-1]
+    if own.patience is None and shared.patience is None:
+        return most
+    most = own.latency.quantiles(known.latency_s, now, slow=known.slow_s)[1] if own.patience is None else own.patience
+    if shared is not own:
+        times = shared.latency.quantiles(1.0, now)[1] if shared.patience is None else shared.patience
+        most = max(most, known.latency_s * times)
+    return known.slower * most
 
 
 def _alike(one: float, other: float) -> bool:
