@@ -393,6 +393,10 @@ class HealthBoard:
         if before is None or before.factor != signal.factor:
             self.version += 1
 
+    def knows(self, subject: str) -> bool:
+        """Whether there is a tool or provider of that name."""
+        return subject in self._tools or subject in self._providers
+
     def overhear(self, subject: Subject, signal: HealthSignal | None) -> None:
         """Take note of what other processes say of a tool or provider, in place of what they said before.
 

@@ -13,6 +13,9 @@ from agentroute.routing.signals import HealthSignal
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """Seconds until a monitor that failed is started again: doubled each time, up to a minute."""
 
+MOST_UNHEARD = 100
+"""Names that monitors speak of though there is nothing of that name: so many are written to the log, each once."""
+
 _LOGGER = logging.getLogger("agentroute.monitors")
 
 Emit = Callable[[HealthSignal], None]
@@ -33,6 +36,7 @@ class Watch:
         self._board = board
         self._clock = clock
         self._turn = anyio.Lock(fast_acquire=True)
+        self._unheard: set[str] = set()
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
@@ -76,4 +80,9 @@ class Watch:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _take(self, signal: HealthSignal) -> None:
-        self._board.signal(signal, self._clock.now())
+        subject = signal.subject
+        if self._board.knows(subject):
+            self._board.signal(signal, self._clock.now())
+        elif subject not in self._unheard and len(self._unheard) < MOST_UNHEARD:
+            self._unheard.add(subject)
+            _LOGGER.warning("monitor %s speaks of %r, which is no tool and no provider", signal.monitor, subject)

@@ -393,6 +393,19 @@ async def test_a_monitor_that_fails_takes_nothing_down_and_is_started_again() ->
     assert len(broken.starts) == 4, "it ends with the agent"
 
 
+def test_a_monitor_that_speaks_of_what_there_is_not_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    @in_virtual_time
+    async def main() -> None:
+        slip = HealthSignal("qiuck", "outage", "page", factor=10.0)
+        tried = bench(WAYS, {"answered": ["answer"]}, monitors=[Says([slip, slip])])
+        async with tried.agent:
+            await anyio.sleep(0.1)
+
+    main()
+    told = [record.getMessage() for record in caplog.records if record.name == "agentroute.monitors"]
+    assert told == ["monitor page speaks of 'qiuck', which is no tool and no provider"]
+
+
 @in_virtual_time
 async def test_runs_outside_of_the_agents_block_are_watched_as_long_as_they_last() -> None:
     down = HealthSignal("quick", "outage", "status page", factor=10.0)
