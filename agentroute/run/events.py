@@ -119,7 +119,7 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptSucceeded:
-    """The attempt returned what its contract promises."""
+    """The attempt returned what its contract promises. `waited_s`: seconds until its turn came and it was made."""
 
     at: float
     attempt: AttemptId
@@ -128,6 +128,7 @@ class AttemptSucceeded:
     spent: NanoUsd
     model: str | None = None
     tokens: tuple[int, int] | None = None
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,26 +160,28 @@ class Outlook:
         sunk = frozenset(flight.tool for flight in self.state.relied_on if flight.attempt != past)
         for wait in (False, True) if patient else (False,):
             problem = self._problem(goal, self._usable(now, sunk, patient=wait), sunk, now)
-            route = self._within_model_calls(problem, cheapest_route(problem))
+            route = self._within_model_calls(problem, cheapest_route(problem), sunk)
             if route is not None:
                 return route
         return None
 
-    def _within_model_calls(self, problem: Problem, route: Route | None) -> Route | None:
+    def _within_model_calls(self, problem: Problem, route: Route | None, sunk: Container[ToolId]) -> Route | None:
         """The route if it makes no more model calls than are left, else the best found that does.
+
+        What is `sunk` is under way, and its model calls are counted already.
 
         Model calls are made dearer until the cheapest route keeps to the limit (a Lagrangian relaxation, by bisection).
         At the dearest they cost more than everything else together: what makes too many calls then is infeasible.
         """
         left = self.ledger.model_calls_left
-        if route is None or left is None or self._model_calls(route) <= left:
+        if route is None or left is None or self._model_calls(route, sunk) <= left:
             return route
         kept: Route | None = None
         low, high = 0, sum(problem.weights.values()) + 1
         extra = high
         for _ in range(BISECTIONS):
-            found = cheapest_route(replace(problem, weights=self._dearer(problem.weights, extra)))
-            if found is not None and self._model_calls(found) <= left:
+            found = cheapest_route(replace(problem, weights=self._dearer(problem.weights, extra, sunk)))
+            if found is not None and self._model_calls(found, sunk) <= left:
                 kept, high = found, extra
             elif extra == high and kept is None:
                 return None
@@ -191,11 +193,14 @@ class Outlook:
         weight = NanoUsd(sum(problem.weights[tool] for tool in kept.tools))
         return replace(kept, weight=weight, weights=problem.weights, optimal=False)
 
-    def _dearer(self, weights: Mapping[ToolId, NanoUsd], extra: int) -> dict[ToolId, NanoUsd]:
-        return {tool: NanoUsd(weight + extra * self.graph.tools[tool].calls_model) for tool, weight in weights.items()}
+    def _dearer(self, weights: Mapping[ToolId, NanoUsd], extra: int, sunk: Container[ToolId]) -> dict[ToolId, NanoUsd]:
+        return {tool: NanoUsd(weight + extra * self._calls_model(tool, sunk)) for tool, weight in weights.items()}
 
-    def _model_calls(self, route: Route) -> int:
-        return sum(self.graph.tools[tool].calls_model for tool in route.tools)
+    def _model_calls(self, route: Route, sunk: Container[ToolId]) -> int:
+        return sum(self._calls_model(tool, sunk) for tool in route.tools)
+
+    def _calls_model(self, tool: ToolId, sunk: Container[ToolId]) -> bool:
+        return tool not in sunk and self.graph.tools[tool].calls_model
 
     def menu(self, goal: GoalId, now: float) -> tuple[Option, ...]:
         """What is left when `goal` is out of reach: the lesser goals that are feasible now, and handing over.
@@ -274,12 +279,13 @@ class Outlook:
                     found.append(HealthSignal(subject, event.kind, event.monitor, event.reason, factor, at, FOR_GOOD_S))
         return found
 
-    def view(self) -> View:
-        """What monitors can see of the run."""
+    def view(self, made: Mapping[AttemptId, float]) -> View:
+        """What monitors can see of the run; `made`: when each call under way was made."""
         ledger = self.ledger
         return View(
             artifacts=self.state.artifacts,
             in_flight=tuple(self.state.in_flight.values()),
+            made=made,
             tools=self.graph.tools,
             usual_s=lambda spec: self.board.latency(spec, self.board.latest, self.expected(spec)),
             spent_usd=dollars(ledger.spent + ledger.reserved),
