@@ -48,7 +48,7 @@ from agentroute.run.events import Chosen, Event, Resumed, RunStarted
 from agentroute.run.plan import Planner, RoutePlan
 from agentroute.run.result import RunResult, result_of
 from agentroute.run.state import RunState, fold
-from agentroute.run.watching import RunMonitor
+from agentroute.run.watching import RunMonitor, check_run_monitors
 from agentroute.runtime.experience import Experience
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls, Services
@@ -146,10 +146,11 @@ class Agent:
             run_monitors=_of_runs(monitors),
             quotas=_ledgers(quotas, board),
         )
+        self._check_monitors(monitors)
         self._monitors = (*probes_of(callable_tools), *_beside(monitors))
         self._sharing = self._new_sharing(exchange)
         self._watch = self._new_watch()
-        self._watchers: list[AbstractAsyncContextManager[None]] = []
+        self._watchers: list[tuple[int, AbstractAsyncContextManager[None]]] = []  # with the tasks they belong to
         self._sources = _sources(callable_tools)
         self._active: set[RunId] = set()
         self._max_concurrency = max_concurrency
@@ -211,6 +212,7 @@ class Agent:
             redact=twin._redact,  # noqa: SLF001
             run_monitors=known.run_monitors if monitors is None else _of_runs(monitors),
         )
+        self._check_monitors(monitors or ())
         if priors is not None:
             twin._priors = _priors(priors)  # noqa: SLF001
             learned = twin._priors.expected(self.graph.tools.values(), self.graph.goals)  # noqa: SLF001
@@ -228,6 +230,22 @@ class Agent:
             twin._sharing = twin._new_sharing(exchange)  # noqa: SLF001
         twin._watch, twin._watchers = twin._new_watch(), []  # noqa: SLF001
         return twin
+
+    def _check_monitors(self, monitors: Sequence[object]) -> None:
+        """Refuse what watches nothing, or what there is not: it would say nothing, and nobody would know.
+
+        Raises:
+            DefinitionError: With the monitor's name and why.
+        """
+        check_run_monitors(_of_runs(monitors))
+        artifacts = self.graph.artifacts | self.types.keys()
+        subjects = self.graph.tools.keys() | {spec.provider for spec in self.graph.tools.values()}
+        for monitor in monitors:
+            if not isinstance(monitor, (Monitor, RunMonitor)):
+                why = "is no monitor: those of tools have `name` and `watch`, those of runs `name`, `kind` and `look`"
+                raise DefinitionError(f"monitor {monitor!r}", f"{why} (and `look_again_at`)")
+            if (check := getattr(monitor, "check", None)) is not None:
+                check(artifacts, subjects)
 
     def _new_watch(self) -> Watch:
         sharing = () if self._sharing is None else self._sharing.parts
@@ -249,7 +267,7 @@ class Agent:
         """Let monitors watch; what tools need is opened when it is first used."""
         watcher = self._watch.watching()
         await watcher.__aenter__()
-        self._watchers.append(watcher)
+        self._watchers.append((anyio.get_current_task().id, watcher))
         return self
 
     async def __aexit__(
@@ -257,9 +275,15 @@ class Agent:
     ) -> None:
         """Let monitors end, and close what the tools opened."""
         try:
-            await self._watchers.pop().__aexit__(kind, error, place)
+            await self._own_watcher().__aexit__(kind, error, place)
         finally:
             await self.aclose()
+
+    def _own_watcher(self) -> AbstractAsyncContextManager[None]:
+        """What the task that leaves has entered last; others may be inside, and leave later."""
+        task = anyio.get_current_task().id
+        own = [place for place, (owner, _) in enumerate(self._watchers) if owner == task]
+        return self._watchers.pop(own[-1] if own else -1)[1]
 
     async def aclose(self) -> None:
         """Close what the tools opened, such as connections to MCP servers, and write out traces.
@@ -576,7 +600,8 @@ class Agent:
             goal: Name of the goal; the first of the agent's if left out.
             have: Artifacts at hand, as types or names; everything that no tool produces, if left out.
             down: Tools to do without.
-            now: Time on the agent's clock at which to judge health; when something was last called, if left out.
+            now: Time on the agent's clock at which to judge health. If left out: this moment; where no event loop runs,
+                when something was last heard of any tool.
             explain: Say what the tools weigh, and why.
 
         Raises:
@@ -584,11 +609,19 @@ class Agent:
         """
         names = self._names
         at_hand = self.graph.inputs if have is None else frozenset(map(names.artifact, have))
-        moment = self._services.board.latest if now is None else now
+        moment = self._moment() if now is None else now
         found = self._planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
         if not explain:
             return found
         return found.model_copy(update={"weighed": self._planner.explain(names.goal(goal), at_hand, moment)})
+
+    def _moment(self) -> float:
+        """This moment on the agent's clock; outside of an event loop, when something was last heard of any tool."""
+        latest = self._services.board.latest
+        try:
+            return max(latest, self._services.clock.now())
+        except RuntimeError:  # there is no event loop
+            return latest
 
     # ---------------------------------------------------------------- checks before a run
 
@@ -684,12 +717,12 @@ def _ledgers(quotas: Sequence[Quota], board: HealthBoard) -> tuple[Ledger, ...]:
     return ledgers
 
 
-def _of_runs(monitors: Iterable[Monitor | RunMonitor]) -> tuple[RunMonitor, ...]:
+def _of_runs(monitors: Iterable[object]) -> tuple[RunMonitor, ...]:
     """Those that watch each run."""
     return tuple(monitor for monitor in monitors if isinstance(monitor, RunMonitor))
 
 
-def _beside(monitors: Iterable[Monitor | RunMonitor]) -> tuple[Monitor, ...]:
+def _beside(monitors: Iterable[object]) -> tuple[Monitor, ...]:
     """Those that watch beside the runs."""
     return tuple(monitor for monitor in monitors if isinstance(monitor, Monitor))
 

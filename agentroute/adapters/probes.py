@@ -1,7 +1,8 @@
 """Active probes: ask tools how they are, before a run finds out."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -9,8 +10,8 @@ from random import Random
 from typing import Any, Final, Literal, cast
 
 import anyio
-import anyio.to_thread
 
+from agentroute.adapters.threads import run_in_thread
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import checked
 from agentroute.ports import Clock, Tool
@@ -64,12 +65,27 @@ class Probes:
     random: Random = field(default_factory=Random)  # jitter
     _due: dict[str, float] = field(default_factory=dict[str, float], init=False, repr=False, compare=False)
     """When each subject is to be probed next: runs that begin and end in between do not make it sooner."""
+    _hanging: dict[str, threading.Event] = field(
+        default_factory=dict[str, threading.Event], init=False, repr=False, compare=False
+    )
+    """Set when the latest plain function that was asked about a subject has come back."""
 
     def __post_init__(self) -> None:
         """Refuse intervals that are none."""
         for option in ("every_s", "timeout_s"):
             if checked(self.name, option, getattr(self, option)) == 0:
                 raise DefinitionError(self.name, f"{option} must be above 0")
+
+    def check(self, artifacts: Container[str], subjects: Container[str]) -> None:
+        """Refuse to probe what there is not: nobody would be told what a probe finds.
+
+        Raises:
+            DefinitionError: There is no tool or provider of that name.
+        """
+        del artifacts
+        for subject in self.probes:
+            if subject not in subjects:
+                raise DefinitionError(self.name, f"probes {subject!r}, which is no tool and no provider of this agent")
 
     async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
         """Probe until cancelled; each subject at its own pace, so that one that hangs holds up no other."""
@@ -82,40 +98,50 @@ class Probes:
             await anyio.sleep(max(0.0, self._due.get(subject, 0.0) - self._now()))
             began = self._now()
             self._due[subject] = began + self.every_s * (0.5 + self.random.random())
-            why = await self._down(probe)
+            why = await self._down(subject, probe)
             if why is UNKNOWN:
                 continue
             factor, fresh_s = 1.0 if why is None else DOWN, MISSED * (self.every_s + self.timeout_s)
             reason = "answered" if why is None else why
             emit(HealthSignal(subject, "outage", self.name, reason, factor, at=began, fresh_s=fresh_s))
 
-    async def _down(self, probe: Probe) -> str | Literal[Word.UNKNOWN] | None:
+    async def _down(self, subject: str, probe: Probe) -> str | Literal[Word.UNKNOWN] | None:
         """Why the subject is taken to be down; None if it is not. Never says more than the kind of an error."""
+        late = f"no answer within {self.timeout_s:g} s"
+        if subject in self._hanging and not self._hanging[subject].is_set():
+            return late  # asked once more, it would hang once more, in a thread more
         answer: object = None
         try:
             with anyio.move_on_after(self.timeout_s) as patience:
-                answer = await _asked(probe)
+                answer = await self._asked(subject, probe)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is what the probe found
             return type(error).__name__
         if patience.cancelled_caught:
-            return f"no answer within {self.timeout_s:g} s"
+            return late
         if answer is UNKNOWN:
             return UNKNOWN
         return "said no" if answer is False else None
+
+    async def _asked(self, subject: str, probe: Probe) -> object:
+        if inspect.iscoroutinefunction(probe):
+            return await cast("Awaitable[object]", probe())
+        over = self._hanging[subject] = threading.Event()
+        try:
+            answer = await run_in_thread(partial(_call, probe, over))
+        except Exception:
+            over.set()  # there may have been no thread to begin with
+            raise
+        return await cast("Awaitable[object]", answer) if inspect.isawaitable(answer) else answer
 
     def _now(self) -> float:
         return anyio.current_time() if self.clock is None else self.clock.now()
 
 
-async def _asked(probe: Probe) -> object:
-    if inspect.iscoroutinefunction(probe):
-        return await cast("Awaitable[object]", probe())
-    answer = await anyio.to_thread.run_sync(partial(_call, probe), abandon_on_cancel=True)
-    return await cast("Awaitable[object]", answer) if inspect.isawaitable(answer) else answer
-
-
-def _call(probe: Probe) -> object:
-    return probe()
+def _call(probe: Probe, over: threading.Event) -> object:
+    try:
+        return probe()
+    finally:
+        over.set()
 
 
 def probes_of(tools: Iterable[Tool]) -> tuple[Probes, ...]:

@@ -80,7 +80,8 @@ class HealthBoard:
     """Health of all tools of an agent. Synchronous, on the event loop, time as an argument: no locks.
 
     A provider stands beside its tools: what one of them meets, all of them are judged by, whichever record is worse.
-    `version` changes when a route computed before may no longer be the cheapest. `latest` is when a call last began.
+    `version` changes when a route computed before may no longer be the cheapest. `latest` is when something was last
+    heard of any tool.
     `quarantined` are tools that nobody may call because of what they charged, with the reason.
     `line` is who waits for a tool.
     """
@@ -189,8 +190,9 @@ class HealthBoard:
         None where nothing tells it: neither the contract nor calls say how long one takes, or the first one is not
         over, which may have to wait for a process to start or a connection to be made.
         """
-        most = self.latency(tool, now, expected)
-        is_known = most > 0 and all(standing.warm_at is not None for standing in self._entry(tool).standings)
+        entry = self._entry(tool)
+        most = _tolerated(entry.standings, expected or entry.declared, now, self.latency(tool, now, expected))
+        is_known = most > 0 and all(standing.warm_at is not None for standing in entry.standings)
         return OVERDUE * most if is_known else None
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
@@ -203,7 +205,7 @@ class HealthBoard:
             if breaker.opened_at is not None and not breaker.admits(now):
                 shut = True
         own = standings[0]
-        if own.flying and not own.room.admits(len(own.flying), now):
+        if (own.flying or own.queued) and not own.room.admits(len(own.flying) + len(own.queued), now):
             return False
         if not shut:
             return True
@@ -259,10 +261,17 @@ class HealthBoard:
         self.version += probes  # the one probe is taken: for everybody else the tool is out again
         return Ticket(tool, number, now, standings, generations, expected or entry.declared)
 
+    def queued(self, ticket: Ticket) -> None:
+        """Note that a call has to wait for its turn: it has a place with the tool, and cannot be overdue."""
+        own = ticket.standings[0]
+        if own.flying.pop(ticket.number, None) is not None:
+            own.queued.add(ticket.number)
+
     def delayed(self, ticket: Ticket, now: float) -> Ticket:
         """Note that a call had to wait for its turn and begins only now: the tool is not to blame for that."""
         own = ticket.standings[0]
         own.flying.pop(ticket.number, None)
+        own.queued.discard(ticket.number)
         own.flying[ticket.number] = now, own.worked
         return replace(ticket, begun=now)
 
@@ -387,6 +396,9 @@ class HealthBoard:
         standing = self._tools.get(ToolId(signal.subject)) or self._providers.get(signal.subject)
         if standing is None or signal.stale(now):
             return
+        self.latest = max(self.latest, now)
+        if signal.at > now:  # or it would never fade, and none that comes later would be believed
+            signal = replace(signal, at=now)
         before = standing.signals.get(signal.monitor)
         if before is not None and before.at > signal.at:
             return  # overtaken on its way
@@ -394,6 +406,10 @@ class HealthBoard:
         self._signalled = True
         if before is None or before.factor != signal.factor:
             self.version += 1
+
+    def knows(self, subject: str) -> bool:
+        """Whether there is a tool or provider of that name."""
+        return subject in self._tools or subject in self._providers
 
     def overhear(self, subject: Subject, signal: HealthSignal | None) -> None:
         """Take note of what other processes say of a tool or provider, in place of what they said before.
@@ -427,6 +443,7 @@ class HealthBoard:
 
     def _landed(self, ticket: Ticket, now: float) -> None:
         """Note that a call has said something of its tool."""
+        self.latest = now
         self._ended(ticket)
         for standing in ticket.standings:
             standing.heard_at = now
@@ -435,7 +452,10 @@ class HealthBoard:
 
     def _ended(self, ticket: Ticket) -> None:
         """Note that a call is over: there may be a place for another, of its tool or instead of an alternative."""
-        ticket.standings[0].flying.pop(ticket.number, None)
+        own = ticket.standings[0]
+        own.flying.pop(ticket.number, None)
+        if own.queued:
+            own.queued.discard(ticket.number)
         if self.line:
             name = ticket.tool.name
             self.line.call((name, *[other.name for other in self._alternatives.get(name, ())]))
@@ -447,13 +467,13 @@ class HealthBoard:
         to be made: how long they took says nothing of the next ones.
         """
         declared = ticket.expected.latency_s
-        value, expected = took_s, declared
+        value, expected, slow = took_s, declared, ticket.expected.slow_s
         for standing in ticket.standings:  # the tool's own comes first
             if given_up or (standing.warm_at is not None and ticket.begun >= standing.warm_at):
-                standing.took(ticket.number, value, expected, now, given_up=given_up)
+                standing.took(ticket.number, value, expected, now, given_up=given_up, slow=slow)
             if declared <= 0:
                 break
-            value, expected = took_s / declared, 1.0
+            value, expected, slow = took_s / declared, 1.0, 1.0
 
     def _is_worth_a_trial(self, standings: Sequence[Standing], now: float) -> bool:
         """Whether those of a tool's records that show it to be slow are all old enough to be doubted."""
@@ -474,7 +494,9 @@ class HealthBoard:
         slow = own.slow_since is not None or standings[-1].slow_since is not None
         if slow and tool.effect != "once" and self._is_worth_a_trial(standings, now):
             usual = known.latency_s
-        overdue = own.overdue(OVERDUE * most, now) if own.flying and most > 0 else (0, 0)
+        overdue = (0, 0)
+        if own.flying and (tolerated := _tolerated(standings, known, now, most)) > 0:
+            overdue = own.overdue(OVERDUE * tolerated, now)
         usd = own.price.expected(known.usd) + known.more_usd
         return usd if usd > 0 else 0.0, usual, self._p_fail(tool, known, standings, now, overdue)
 
@@ -582,6 +604,21 @@ def _times(standings: Sequence[Standing], known: Expected, now: float) -> tuple[
         times, most_times = standings[1].latency.quantiles(1.0, now)
         usual, most = max(usual, expected * times), max(most, expected * most_times)
     return slower * usual, slower * most
+
+
+def _tolerated(standings: Sequence[Standing], known: Expected, now: float, most: float) -> float:
+    """Of `most`, the seconds that four of five calls take, what is left without those that were given up last.
+
+    A call that hangs must not make anybody more patient with the others that do.
+    """
+    own, shared = standings[0], standings[-1]
+    if own.patience is None and shared.patience is None:
+        return most
+    most = own.latency.quantiles(known.latency_s, now, slow=known.slow_s)[1] if own.patience is None else own.patience
+    if shared is not own:
+        times = shared.latency.quantiles(1.0, now)[1] if shared.patience is None else shared.patience
+        most = max(most, known.latency_s * times)
+    return known.slower * most
 
 
 def _alike(one: float, other: float) -> bool:

@@ -1,5 +1,6 @@
 """What monitors say, and which of them is listened to."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -39,7 +40,8 @@ class HealthSignal:
         reason: Why, for people.
         factor: On the weight: above 1 to be avoided, below 1 to be preferred, 1 for "all is well". A signal never
             removes a tool: that is for the breaker, which goes by calls.
-        at: When it was measured (monotonic seconds), which may be long before it arrives.
+        at: When it was measured (monotonic seconds), which may be long before it arrives; when it arrives, if left out
+            or later than that, as by the wall clock.
         fresh_s: Seconds from then on after which it counts for nothing, unless it is repeated.
         whole: Share of them that it counts whole for; in the rest it fades.
     """
@@ -49,7 +51,7 @@ class HealthSignal:
     monitor: str
     reason: str = ""
     factor: float = 1.0
-    at: float = 0.0
+    at: float = math.inf
     fresh_s: float = FRESH_S
     whole: float = 0.5
 
@@ -63,6 +65,8 @@ class HealthSignal:
         if checked(owner, "fresh_s", self.fresh_s) == 0:
             raise DefinitionError(owner, "fresh_s must be above 0")
         checked(owner, "whole", self.whole, largest=1.0)
+        if math.isnan(self.at):  # no moment is later than that, and none earlier
+            raise DefinitionError(owner, "at must be a number, not nan")
 
     def __str__(self) -> str:
         """Who says what."""

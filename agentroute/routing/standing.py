@@ -59,7 +59,9 @@ class Standing:
         price: What calls cost.
         flying: The calls under way, oldest first, by the number of their ticket: when each began, and how many had
             worked by then.
+        queued: Numbers of the tickets of calls that wait for a turn among those of all runs, and are not made yet.
         worked: Calls that have worked.
+        patience: What four of five calls took before the latest of them were given up; None: the last one was not.
         slow_since: When the first of the slow calls ended that it is taken to be slow for; None: it is not.
         begun_at: When a call last began.
         refused_from: When the first failed call of the burst began.
@@ -82,7 +84,9 @@ class Standing:
     limit: RateLimit = field(default_factory=RateLimit)
     price: Price = field(default_factory=Price)
     flying: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
+    queued: set[int] = field(default_factory=set[int])
     worked: int = 0
+    patience: float | None = None
     slow_since: float | None = None
     begun_at: float = float("-inf")
     refused_from: float = float("-inf")
@@ -149,7 +153,9 @@ class Standing:
         self.room.crowded(len(self.flying) + 1, now)
         return True
 
-    def took(self, number: int, value: float, expected: float, now: float, *, given_up: bool) -> None:
+    def took(
+        self, number: int, value: float, expected: float, now: float, *, given_up: bool, slow: float | None = None
+    ) -> None:
         """Note how long a call took. A trial that was not slow shows that what is remembered is past."""
         if given_up or value > SLOW * expected:
             self.slow_since = now if self.slow_since is None else self.slow_since
@@ -157,11 +163,14 @@ class Standing:
             self.latency = Latency(self.latency.half_life_s)
             self.slow_since = None
         if given_up:
+            if self.patience is None:
+                self.patience = self.latency.quantiles(expected, now, slow=slow)[1]
             self.latency.observe_given_up(value, expected, now)
         else:
+            self.patience = None
             self.latency.observe(value, now)
-        if self.slow_since is not None and not given_up and self.latency.quantiles(expected, now)[1] <= SLOW * expected:
-            self.slow_since = None  # only now: while it is taken to be slow, somebody has to try it now and then
+            if self.slow_since is not None and self.latency.quantiles(expected, now, slow=slow)[1] <= SLOW * expected:
+                self.slow_since = None  # only now: while it is taken to be slow, somebody has to try it now and then
 
     def overdue(self, allowed_s: float, now: float) -> tuple[int, int]:
         """How many of the calls under way have taken `allowed_s` or longer, and how many have worked meanwhile."""

@@ -37,7 +37,7 @@ from agentroute.run.events import (
 from agentroute.run.hedging import Hedges
 from agentroute.run.outlook import Outlook
 from agentroute.run.saga import Saga
-from agentroute.run.watching import RunMonitor, bounded
+from agentroute.run.watching import MOST_SIGHTINGS, RunMonitor, next_look, sightings
 
 
 @dataclass(slots=True)
@@ -115,8 +115,7 @@ class Navigator:
             case AttemptSucceeded():
                 self._arrived(event.outputs)
                 if self._state.hedged:
-                    self._version = None  # of two ways, one may have become superfluous
-                    self._overtaken = f"{event.tool} answered after all" if event.attempt in self._state.hedged else ""
+                    self._meet(event)
             case RouteChosen(tools=tools) | Rerouted(after=tools) | Hedged(after=tools):
                 self._adopt(tools, event.at)
             case (
@@ -133,6 +132,14 @@ class Navigator:
                 self._version = None
             case _:
                 pass
+
+    def _meet(self, event: AttemptSucceeded) -> None:
+        """Of two ways that are gone at once, one may have become superfluous."""
+        state = self._state
+        is_late = event.attempt in state.hedged
+        self._overtaken = f"{event.tool} answered after all" if is_late else ""
+        if is_late or any(attempt in state.in_flight for attempt in state.hedged):
+            self._version = None
 
     def refresh(self) -> None:
         """Choose the route anew at the next decision: something it rested on turned out otherwise."""
@@ -302,20 +309,22 @@ class Navigator:
 
     def _sighted(self, now: float) -> Signalled | None:
         """The first thing that a monitor sees and that is not on record yet."""
-        view = self._outlook.view()
+        view, known = self._outlook.view(self._hedges.made), self._state.signals
         for monitor in self._monitors:
-            for seen in monitor.look(view, now):
-                if (monitor.name, seen.about) not in self._state.signals:
-                    factors = bounded(seen.factors)
-                    return Signalled(now, monitor.name, monitor.kind, seen.reason, seen.about, seen.stops, factors)
+            for seen in sightings(monitor, view, now):
+                if (monitor.name, seen.about) in known:
+                    continue
+                stops_it = seen.stops and not self._state.alarms
+                if stops_it or sum(name == monitor.name for name, _ in known) < MOST_SIGHTINGS:
+                    return Signalled(now, monitor.name, monitor.kind, seen.reason, seen.about, seen.stops, seen.factors)
         return None
 
     def _sooner(self, wake: float | None, now: float) -> float | None:
         """When to wake: as asked, or sooner, when a call will be overdue or a monitor wants to look again."""
         times = [wake, self._hedges.look_at(now) if self._state.in_flight else None]
         if self._monitors:
-            view = self._outlook.view()
-            times += [monitor.look_again_at(view, now) for monitor in self._monitors]
+            view = self._outlook.view(self._hedges.made)
+            times += [next_look(monitor, view, now) for monitor in self._monitors]
         return min((at for at in times if at is not None and at > now), default=None)
 
     def _stop(self, goal: GoalId, now: float) -> Decision:

@@ -127,7 +127,8 @@ class AttemptStarted:
 class AttemptSucceeded:
     """The attempt returned what its contract promises. `tokens`: read and written, if the model said so.
 
-    `used_tokens` is what counts of them: what was held back, if nobody said how many there were.
+    `waited_s`: seconds until its turn came and it was made. `used_tokens` is what counts of its tokens: what was held
+    back, if nobody said how many there were.
     """
 
     at: float
@@ -137,6 +138,7 @@ class AttemptSucceeded:
     spent: NanoUsd
     model: str | None = None
     tokens: tuple[int, int] | None = None
+    waited_s: float = 0.0
     used_tokens: int = 0
 
 

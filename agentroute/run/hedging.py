@@ -62,10 +62,13 @@ class Hedges:
         return flight.role == "step" and self.outlook.graph.tools[flight.tool].effect == "read"
 
     def _look_at(self, flight: AttemptStarted, now: float) -> float:
-        """When the call is to be looked at; one that still waits for its turn, as if it were made now."""
+        """When the call is to be looked at; one that still waits for its turn, as if it were made now, or later.
+
+        The longer it has waited, the later, so that those at the end of a long line do not look all the time.
+        """
         begun = self.made.get(flight.attempt)
         if begun is None:
-            return now + max(self._allowed_s(flight, now), INSTANT_S * 2)
+            return now + max(self._allowed_s(flight, now), now - flight.at, INSTANT_S * 2)
         return max(begun + self._allowed_s(flight, begun), self._looks.get(flight.attempt, 0.0))
 
     def _allowed_s(self, flight: AttemptStarted, begun: float) -> float:

@@ -8,6 +8,7 @@ What counts:
   cut off or abandoned, or whose process died.
 - Failures of kind transient, contract (an answer that is not what was promised, ``ensure=`` included) or ambiguous. As
   for health, a permanent one is about the inputs and a rate limit is a request to wait.
+- Durations of calls, without what they waited for a turn.
 - Durations and prices of successes only: what a failure costs in time and money depends on how it fails.
 """
 
@@ -109,7 +110,8 @@ def _one_call(started: AttemptStarted, event: AttemptSucceeded | AttemptFailed, 
     if isinstance(event, AttemptFailed):
         return Calls(failed=1.0) if event.kind in TELLING and event.error != CUT_OFF else None
     usd, declared_usd = dollars(event.spent), dollars(spec.cost.expected)
-    return Calls(worked=1.0, usd=usd, declared_usd=declared_usd, took={bucket(event.at - started.at): 1.0})
+    took_s = event.at - started.at - event.waited_s
+    return Calls(worked=1.0, usd=usd, declared_usd=declared_usd, took={bucket(took_s): 1.0})
 
 
 def _counted(reading: _Reading) -> Knowledge:

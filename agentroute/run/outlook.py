@@ -292,12 +292,13 @@ class Outlook:
                     found.append(HealthSignal(subject, event.kind, event.monitor, event.reason, factor, at, FOR_GOOD_S))
         return found
 
-    def view(self) -> View:
-        """What monitors can see of the run."""
+    def view(self, made: Mapping[AttemptId, float]) -> View:
+        """What monitors can see of the run; `made`: when each call under way was made."""
         ledger = self.ledger
         return View(
             artifacts=self.state.artifacts,
             in_flight=tuple(self.state.in_flight.values()),
+            made=made,
             tools=self.graph.tools,
             usual_s=lambda spec: self.board.latency(spec, self.board.latest, self.expected(spec)),
             spent_usd=dollars(ledger.spent.usd + ledger.reserved.usd),

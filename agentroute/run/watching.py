@@ -1,21 +1,24 @@
 """Monitors of one run: what it works on, and how it is getting on. Pure; they look, and say what they see.
 
 They are asked before each decision, cost nothing when there are none, and call nobody. What one of them says becomes a
-fact of the run (`Signalled`): it changes weights for this run, or stops it until somebody has decided.
+fact of the run (`Signalled`): it changes weights for this run, or stops it until somebody has decided. Whatever one of
+them does, it takes no run down (`sightings`).
 """
 
+import inspect
+import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import checked
 from agentroute.graph.tool import ToolSpec
-from agentroute.ids import ArtifactId
-from agentroute.routing.signals import LARGEST_FACTOR, SignalKind
+from agentroute.ids import ArtifactId, AttemptId
+from agentroute.routing.signals import LARGEST_FACTOR, PRIORITIES, SignalKind
 from agentroute.run.events import AttemptStarted
 
 PREFERRED, AVOIDED = 0.1, 10.0
@@ -23,6 +26,16 @@ PREFERRED, AVOIDED = 0.1, 10.0
 
 LONGEST_TEXT = 10_000
 """Characters of a text that patterns are held against."""
+
+CANNOT_LOOK = "cannot look"
+"""What the sighting is about that a monitor fails."""
+
+MOST_SIGHTINGS = 100
+"""Sightings of one monitor that are recorded in a run, but for one that stops it: what sees something new at
+each look must not keep the run from going on."""
+
+MOST = 0.8
+"""Share of a limit that has to be gone to be worth a word."""
 
 STUCK = 5.0
 """A step is stuck when it has taken so many times what four of five of its calls take."""
@@ -35,6 +48,7 @@ class View:
     Attributes:
         artifacts: Values at hand.
         in_flight: Attempts under way.
+        made: When each of them was really made; the others wait for a turn.
         tools: Contracts by name.
         usual_s: Seconds that four of five calls of a tool take, as far as is known.
         spent_usd: Money spent, and reserved for attempts under way.
@@ -44,6 +58,7 @@ class View:
 
     artifacts: Mapping[ArtifactId, Any]
     in_flight: Sequence[AttemptStarted]
+    made: Mapping[AttemptId, float]
     tools: Mapping[Any, ToolSpec]
     usual_s: Callable[[ToolSpec], float]
     spent_usd: float
@@ -117,6 +132,20 @@ class Risk(_Looks):
     of: str
     when: Callable[[Any], bool]
     kind: SignalKind = "risk"
+
+    def __post_init__(self) -> None:
+        """Refuse a condition that would have to be awaited: what it returns would be taken for a yes."""
+        if inspect.iscoroutinefunction(self.when):
+            raise DefinitionError(_owner(self.name), "when= must be a plain function: it only looks, and must not wait")
+
+    def check(self, artifacts: Container[str], subjects: Container[str]) -> None:
+        """Refuse to watch what there is not: it would never stop a run, and nobody would know.
+
+        Raises:
+            DefinitionError: There is no artifact of that name.
+        """
+        del subjects
+        _check_artifact(self.name, self.of, artifacts)
 
     def look(self, view: View, now: float) -> Iterable[Sighting]:
         """Ask the condition as soon as the artifact is known."""
@@ -197,6 +226,19 @@ class Intent(_Looks):
     text: Callable[[Any], str] = str
     kind: SignalKind = "intent"
 
+    def check(self, artifacts: Container[str], subjects: Container[str]) -> None:
+        """Refuse to read what there is not, and to prefer or avoid what there is not.
+
+        Raises:
+            DefinitionError: There is no artifact, tool or provider of that name.
+        """
+        _check_artifact(self.name, self.of, artifacts)
+        for rule in (*self.rules, self.unknown):
+            for subject in (*rule.prefer, *rule.avoid):
+                if subject not in subjects:
+                    why = f"rule {rule.intent!r} names {subject!r}, which is no tool and no provider of this agent"
+                    raise DefinitionError(_owner(self.name), why)
+
     def look(self, view: View, now: float) -> Iterable[Sighting]:
         """Read the text as soon as it is known."""
         del now
@@ -233,14 +275,16 @@ class Progress:
     def look(self, view: View, now: float) -> Iterable[Sighting]:
         """Name every step that is stuck."""
         for attempt, limit in self._limits(view):
-            if now >= attempt.at + limit:
+            made = view.made.get(attempt.attempt, now)
+            if now >= made + limit:
                 usual = f"{limit / self.times:.3g} s"
-                why = f"{attempt.tool} has taken {now - attempt.at:.3g} s, where four of five calls take {usual}"
+                why = f"{attempt.tool} has taken {now - made:.3g} s, where four of five calls take {usual}"
                 yield Sighting(why, about=str(attempt.attempt))
 
     def look_again_at(self, view: View, now: float) -> float | None:
-        """When the next step would be stuck."""
-        return min((a.at + limit for a, limit in self._limits(view) if a.at + limit > now), default=None)
+        """When the next step would be stuck; one that waits for its turn, if it were made now."""
+        ends = [view.made.get(attempt.attempt, now) + limit for attempt, limit in self._limits(view)]
+        return min((end for end in ends if end > now), default=None)
 
     def _limits(self, view: View) -> Iterable[tuple[AttemptStarted, float]]:
         for attempt in view.in_flight:
@@ -259,7 +303,7 @@ class Burn:
     """
 
     of: SignalKind = "budget"
-    share: float = 0.8
+    share: float = MOST
 
     def __post_init__(self) -> None:
         """Refuse what there is no limit of."""
@@ -269,8 +313,8 @@ class Burn:
 
     @property
     def name(self) -> str:
-        """After what it watches."""
-        return f"{self.of} burn"
+        """After what it watches, and from when on if that is not the usual."""
+        return f"{self.of} burn" if self.share == MOST else f"{self.of} burn ({self.share:.3g})"
 
     @property
     def kind(self) -> SignalKind:
@@ -291,6 +335,43 @@ class Burn:
         return self.share * view.deadline_s
 
 
+def check_run_monitors(monitors: Sequence[RunMonitor]) -> None:
+    """Refuse monitors of runs that could not be told apart, or ranked.
+
+    Raises:
+        DefinitionError: Two have one name, so that what the second sees would be taken for seen; or a kind is none.
+    """
+    for place, monitor in enumerate(monitors):
+        if any(monitor.name == other.name for other in monitors[:place]):
+            raise DefinitionError(_owner(monitor.name), "two monitors have this name; the second would not be heard")
+        if monitor.kind not in PRIORITIES:
+            why = f"kind must be one of {', '.join(PRIORITIES)}, not {monitor.kind!r}"
+            raise DefinitionError(_owner(monitor.name), why)
+
+
+def sightings(monitor: RunMonitor, view: View, now: float) -> Iterable[Sighting]:
+    """What a monitor sees. That it fails is a sighting too, the last one of this look.
+
+    A monitor of risks that fails stops the run: what cannot be judged is not waved through.
+    """
+    try:
+        for seen in monitor.look(view, now):
+            yield replace(seen, factors=bounded(seen.factors))
+    except Exception as error:  # noqa: BLE001  # the user's code
+        why = f"{monitor.name} cannot look: {type(error).__name__}"
+        yield Sighting(why, about=CANNOT_LOOK, stops=monitor.kind == "risk")
+
+
+def next_look(monitor: RunMonitor, view: View, now: float) -> float | None:
+    """When a monitor wants to look again; None if it does not, or cannot say."""
+    try:
+        at = monitor.look_again_at(view, now)
+        is_to_come = at is not None and at > now
+    except Exception:  # noqa: BLE001  # the user's code
+        return None
+    return at if is_to_come else None
+
+
 def script_of(text: str) -> str:
     """Writing system of most letters of a text, by the first word of their Unicode names; empty without letters."""
     names = (unicodedata.name(letter, "").split(" ")[0] for letter in text if letter.isalpha())
@@ -299,5 +380,15 @@ def script_of(text: str) -> str:
 
 
 def bounded(factors: Mapping[str, float]) -> dict[str, float]:
-    """Factors within the bounds that signals have."""
-    return {name: min(max(factor, 1 / LARGEST_FACTOR), LARGEST_FACTOR) for name, factor in factors.items()}
+    """Factors within the bounds that signals have; without those that are no numbers."""
+    told = {name: factor for name, factor in factors.items() if not math.isnan(factor)}
+    return {name: min(max(factor, 1 / LARGEST_FACTOR), LARGEST_FACTOR) for name, factor in told.items()}
+
+
+def _owner(name: str) -> str:
+    return f"monitor {name!r}"
+
+
+def _check_artifact(name: str, of: str, artifacts: Container[str]) -> None:
+    if of not in artifacts:
+        raise DefinitionError(_owner(name), f"of={of!r} is no artifact of this agent")

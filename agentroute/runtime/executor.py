@@ -103,7 +103,7 @@ class Executor:
         reservation = self._ledger.reserve(call.hold or spec.worst)
         if reservation is None:
             return None
-        again = spec.name in self._state.tries
+        again = self._state.tries.get(spec.name, 0) > 0  # one that was given up before it was made is no failure
         expected = self._outlook.expected(spec)
         ticket = services.board.begin(spec, services.clock.now(), again=again, expected=expected)
         try:
@@ -164,22 +164,24 @@ class Executor:
 
     async def _turn_came(self, flight: "Flight") -> bool:
         """Wait for a turn among the calls of all runs; False if the attempt was given up before it was made."""
-        slots = self._services.slots
+        slots, board = self._services.slots, self._services.board
         try:
             slots.acquire_nowait()
         except anyio.WouldBlock:
+            board.queued(flight.ticket)
             end = self._end_of(flight.call)
             with anyio.move_on_after(None if end is None else max(0.0, end - self._now())) as waiting:
                 await slots.acquire()
             if waiting.cancelled_caught:
                 await self.give_up(flight, "no turn before the deadline")
                 return False
-            board, now = self._services.board, self._services.clock.now()
+            now = self._services.clock.now()
             if not board.still_admits(flight.ticket, now):
                 slots.release()
                 await self.give_up(flight, "the tool was closed before its turn came")
                 return False
             flight.ticket = board.delayed(flight.ticket, now)
+            flight.waited_s = self._now() - flight.started.at
         return True
 
     async def give_up(self, flight: "Flight", reason: str) -> None:
@@ -251,7 +253,15 @@ class Executor:
         tool = started.tool
         events: list[Event] = [
             AttemptSucceeded(
-                now, started.attempt, tool, outputs, NanoUsd(used.usd), attempt.model, attempt.tokens, used.tokens
+                at=now,
+                attempt=started.attempt,
+                tool=tool,
+                outputs=outputs,
+                spent=NanoUsd(used.usd),
+                model=attempt.model,
+                tokens=attempt.tokens,
+                waited_s=flight.waited_s,
+                used_tokens=used.tokens,
             ),
             *self._alarms(flight, attempt, used),
         ]
@@ -357,7 +367,7 @@ class Executor:
 class Flight:
     """An attempt under way, with what it was given and the money held back for it."""
 
-    __slots__ = ("call", "inputs", "reservation", "started", "ticket")
+    __slots__ = ("call", "inputs", "reservation", "started", "ticket", "waited_s")
 
     def __init__(
         self, call: Call, started: AttemptStarted, inputs: Values, reservation: Reservation, ticket: Ticket
@@ -368,6 +378,7 @@ class Flight:
         self.inputs = inputs
         self.reservation = reservation
         self.ticket = ticket
+        self.waited_s = 0.0  # until its turn came
 
     def settle(self, attempt: Attempt, charge: Charge) -> Amounts:
         """Charge what the tool reported, else what `charge` says of what it declares."""

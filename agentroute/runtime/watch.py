@@ -13,6 +13,9 @@ from agentroute.routing.signals import HealthSignal
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """Seconds until a monitor that failed is started again: doubled each time, up to a minute."""
 
+MOST_UNHEARD = 100
+"""Names that monitors speak of though there is nothing of that name: so many are written to the log, each once."""
+
 _LOGGER = logging.getLogger("agentroute.monitors")
 
 Emit = Callable[[HealthSignal], None]
@@ -32,32 +35,34 @@ class Watch:
         self.monitors = tuple(monitors)
         self._board = board
         self._clock = clock
-        self._inside = 0
+        self._turn = anyio.Lock(fast_acquire=True)
+        self._unheard: set[str] = set()
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
         """Have the monitors watch during the block. Nested blocks, and those of runs at the same time, share them.
 
-        The first one in has the monitors in its own task group, so they end with it; what they have said by then fades.
+        They run in the task group of one block; when that one ends, the next takes them over.
         """
-        if self._inside or not self.monitors:
+        if not self.monitors:
             yield
             return
-        self._inside += 1
         failure: Exception | None = None
-        try:
-            async with anyio.create_task_group() as tasks:
-                for monitor in self.monitors:
-                    tasks.start_soon(self._supervise, monitor)
-                try:
-                    yield
-                except Exception as error:  # noqa: BLE001  # out of the task group, which would wrap it
-                    failure = error
-                tasks.cancel_scope.cancel()
-        finally:
-            self._inside -= 1
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch_in_turn)
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001  # out of the task group, which would wrap it
+                failure = error
+            tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
+
+    async def _watch_in_turn(self) -> None:
+        """Let the monitors watch, as soon as no other block does."""
+        async with self._turn, anyio.create_task_group() as tasks:
+            for monitor in self.monitors:
+                tasks.start_soon(self._supervise, monitor)
 
     async def _supervise(self, monitor: Monitor) -> None:
         """Let a monitor watch; should it fail or stop, start it again, and write that down."""
@@ -75,4 +80,9 @@ class Watch:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _take(self, signal: HealthSignal) -> None:
-        self._board.signal(signal, self._clock.now())
+        subject = signal.subject
+        if self._board.knows(subject):
+            self._board.signal(signal, self._clock.now())
+        elif subject not in self._unheard and len(self._unheard) < MOST_UNHEARD:
+            self._unheard.add(subject)
+            _LOGGER.warning("monitor %s speaks of %r, which is no tool and no provider", signal.monitor, subject)

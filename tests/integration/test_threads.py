@@ -11,7 +11,7 @@ from typing import Annotated
 import anyio
 import pytest
 
-from agentroute import Agent, Artifact, Budget, Goal, Health, current, tool
+from agentroute import Agent, Artifact, Budget, Goal, Health, HealthSignal, Probes, current, tool
 from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.ids import RunId
 from agentroute.run.events import AttemptFailed, LateResultFenced
@@ -257,3 +257,52 @@ async def test_an_interrupted_program_ends() -> None:
     done = await anyio.to_thread.run_sync(program, body)
     assert done.returncode != 0
     assert "KeyboardInterrupt" in done.stderr
+
+
+async def test_a_probe_that_blocks_is_not_asked_again_until_it_has_come_back() -> None:
+    asked, release = list[float](), threading.Event()
+
+    def blocks() -> None:
+        asked.append(time.monotonic())
+        release.wait(10)
+
+    said: list[HealthSignal] = []
+    probes = Probes({"read": blocks}, every_s=0.02, timeout_s=0.02)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(probes.watch, said.append)
+        with anyio.fail_after(5):
+            while len(said) < 5:  # noqa: ASYNC110  # it has no end that could be waited for
+                await anyio.sleep(0.01)
+        assert len(asked) == 1
+        assert {signal.reason for signal in said} == {"no answer within 0.02 s"}
+        release.set()
+        with anyio.fail_after(5):
+            while said[-1].reason != "answered":  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+
+
+def test_a_probe_that_never_returns_does_not_keep_the_process_from_ending() -> None:
+    program = """
+    import time
+    from typing import Annotated
+    import anyio
+    from agentroute import Agent, Artifact, Goal, Probes, tool
+
+    @tool(effect="read")
+    async def read(start: Annotated[str, Artifact("start")]) -> Annotated[str, Artifact("value")]:
+        return start
+
+    async def main():
+        probes = Probes({"read": lambda: time.sleep(3600)}, timeout_s=0.05)
+        agent = Agent(name="a", tools=[read], goals=[Goal("g", ["value"])], trace=False, monitors=[probes])
+        async with agent:
+            await anyio.sleep(0.2)
+            print((await agent.run(inputs={"start": "x"})).outcome)
+
+    anyio.run(main)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "succeeded\n"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentroute.errors import DefinitionError
 from agentroute.graph.cost import Cost, Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import LONGEST_COOL_DOWN_S, MOST_PROBES
@@ -475,6 +476,25 @@ def test_a_signal_that_was_overtaken_on_its_way_does_not_count() -> None:
     assert board.weight(tool, RATES, 6.0) == before
 
 
+@pytest.mark.parametrize("at", [1.7e9, math.inf], ids=["by the wall clock", "left out"])
+def test_a_word_from_the_future_was_said_when_it_came(at: float) -> None:
+    """Else it would never fade, and nothing that the monitor says at the right time would count any more."""
+    board, tool = HealthBoard(Health()), spec()
+    board.know([tool])
+    before = board.weight(tool, RATES, 5.0)
+    board.signal(HealthSignal("t", "outage", "page", factor=10.0, at=at), 5.0)
+    assert board.weight(tool, RATES, 5.0) > 5 * before
+    assert board.weight(tool, RATES, 66.0) == before, "it has faded"
+    board.signal(HealthSignal("t", "outage", "page", factor=10.0, at=at), 70.0)
+    board.signal(HealthSignal("t", "outage", "page", factor=1.0, at=71.0), 71.0)
+    assert board.weight(tool, RATES, 71.0) == before
+
+
+def test_a_word_of_no_moment_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="at must be a number"):
+        HealthSignal("t", "outage", "page", at=math.nan)
+
+
 # -------------------------------------------------------------------- the last way
 
 
@@ -546,3 +566,78 @@ def test_a_call_from_before_the_first_that_failed_says_nothing_of_an_outage() ->
         board.fail(board.begin(tool, 0.1), 0.12)
     board.succeed(early, 0.2)
     assert board.is_open(tool, 0.2)
+
+
+# -------------------------------------------------------------------- calls that overlap
+
+
+@dataclass(frozen=True)
+class Move:
+    """Some time passes, then a call begins, or one of those under way ends."""
+
+    pause_s: float
+    tool: int
+    ends: Ending | None
+    which: int
+
+
+moves = st.builds(
+    Move,
+    pause_s=st.sampled_from([0.0, 0.1, 1.0, 5.0, 30.0]),
+    tool=st.integers(0, 1),
+    ends=st.sampled_from([None, None, None, "work", "fail", "hang", "forget"]),
+    which=st.integers(0, 9),
+)
+
+
+def play(tools: list[ToolSpec], game: list[Move], last: Ending) -> tuple[float, bool, float] | None:
+    """How a tool stands after all that, once the oldest call under way has ended like this."""
+    lives, flying = [Life(tool, HealthBoard(Health(cool_down_s=2.0))) for tool in tools], list[tuple[Life, Ticket]]()
+    for life in lives:
+        life.board = lives[0].board
+    now = 0.0
+    for move in game:
+        now += move.pause_s
+        for life in lives:
+            life.now = now
+        life = lives[move.tool % len(lives)]
+        if move.ends is None and life.board.admits(life.tool, now):
+            flying.append((life, life.board.begin(life.tool, now)))
+        elif move.ends is not None and flying:
+            life, ticket = flying.pop(move.which % len(flying))
+            life.end(ticket, move.ends)
+    if not flying:
+        return None
+    life, ticket = flying[0]
+    life.end(ticket, last)
+    return life.standing()
+
+
+@settings(max_examples=300)
+@given(
+    game=st.lists(moves, min_size=2, max_size=40),
+    tools=st.sampled_from([[spec()], [spec(effect="once")], [spec("a", provider="p"), spec("b", provider="p")]]),
+    ending=st.sampled_from(["fail", "hang"]),
+)
+def test_bad_behaviour_never_improves_a_standing_whatever_else_is_under_way(
+    game: list[Move], tools: list[ToolSpec], ending: Ending
+) -> None:
+    """A call that hangs until it is given up must not make anybody more patient with those that still hang."""
+    bad, silent = play(tools, game, ending), play(tools, game, "forget")
+    assert (bad is None) == (silent is None)
+    assert bad is None or silent is None or bad >= silent
+
+
+def test_calls_that_hang_are_overdue_although_one_of_them_was_given_up() -> None:
+    board, tool = HealthBoard(Health()), spec()
+    board.succeed(board.begin(tool, 0.0), 1.0)
+    given_up, others = board.begin(tool, 2.0), [board.begin(tool, 4.0) for _ in range(3)]
+    p_fail = board.factors(tool, RATES, 12.0).p_fail
+    assert p_fail > 0.6
+    board.fail(given_up, 12.0, timed_out=True)
+    assert board.factors(tool, RATES, 12.0).p_fail >= p_fail - 1e-9
+    assert board.overdue_after(tool, 12.0) == 5.0
+    board.succeed(others[0], 13.0)
+    overdue_s = board.overdue_after(tool, 13.0)
+    assert overdue_s is not None
+    assert overdue_s > 25.0, "it does answer, if late"

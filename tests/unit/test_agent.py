@@ -12,7 +12,7 @@ from agentroute.errors import DefinitionError, InputError, NoRouteError
 from agentroute.ids import RunId
 from agentroute.ports import Observer
 from agentroute.run.events import Event
-from agentroute.testing.fakes import fake_tool
+from agentroute.testing.fakes import After, fake_tool
 from agentroute.testing.world import World
 from tests.laboratory import bench, in_virtual_time
 
@@ -321,3 +321,25 @@ def test_goals_can_ask_for_some_of_several() -> None:
         goals=[Goal("some", requires=[AtLeast(1, of=[Price, Flights])])],
     )
     assert some.run_sync(Trip(city="Oslo")).route == ["search"]
+
+
+@in_virtual_time
+async def test_a_plan_made_while_time_passes_judges_health_as_of_now() -> None:
+    quick, other = (fake_tool(name, ["start"], ["a"], usd=usd) for name, usd in (("quick", 0.01), ("other", 0.05)))
+    scripts = {"quick": [After(0.5, "ok"), ConnectionError("down")]}
+    agent = bench([quick, other], {"all": ["a"]}, health=Health(trip_after=1), scripts=scripts).agent
+    await agent.run(inputs={"start": "given"})
+    assert [factors.age_s for factors in agent.plan(explain=True).weighed if factors.tool == "quick"] == [0.0]
+    await agent.run(inputs={"start": "given"})
+    assert agent.plan().tools == ["other"], "its breaker is open"
+    await anyio.sleep(6.0)
+    plan = agent.plan(explain=True)
+    assert plan.tools == ["quick"], "and half-open"
+    assert [factors.breaker for factors in plan.weighed if factors.tool == "quick"] == ["half-open"]
+
+
+def test_a_plan_made_where_no_time_passes_judges_health_as_of_the_last_news() -> None:
+    tools = [fake_tool("t", ["start"], ["a"], seconds=0.05)]
+    agent = Agent(name="a", tools=tools, goals=[Goal("g", ["a"])], trace=False)
+    agent.run_sync(inputs={"start": "given"})
+    assert [factors.age_s for factors in agent.plan(explain=True).weighed] == [0.0]

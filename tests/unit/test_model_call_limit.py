@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import pytest
 
 from agentroute import Agent, Artifact, Budget, FunctionTool, Goal, tool
+from agentroute.testing.fakes import After, fake_tool
+from tests.laboratory import bench, in_virtual_time
 
 
 def step(name: str, takes: str, gives: str, usd: float, *, by_model: bool) -> FunctionTool:
@@ -56,3 +58,19 @@ def test_no_route_within_the_limit_is_no_route() -> None:
     ]
     bound = Agent(name="a", tools=tools, goals=[Goal("g", ["verdict"])], budget=Budget(llm_calls=1), trace=False)
     assert not bound.plan(have=["start"]).feasible
+
+
+@in_virtual_time
+async def test_a_model_call_under_way_is_not_counted_once_more_when_something_else_fails() -> None:
+    """Else the last call allowed was cut off, paid for, and done again by what is dearer."""
+    by_model = fake_tool("by-model", ["start"], ["a"], usd=0.01, seconds=2.0)
+    tools = [
+        replace(by_model, spec=replace(by_model.spec, calls_model=True)),
+        fake_tool("by-rule", ["start"], ["a"], usd=0.5),
+        fake_tool("beside", ["start"], ["b"], usd=0.01),
+    ]
+    scripts = {"beside": [After(0.5, ConnectionRefusedError("down")), "ok"]}
+    tried = bench(tools, {"all": ["a", "b"]}, scripts=scripts, budget=Budget(llm_calls=1))
+    done = await tried.run()
+    assert sorted(done.called()) == ["beside", "beside", "by-model"]
+    assert done.result.duration_s == pytest.approx(2.0)

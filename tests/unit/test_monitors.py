@@ -1,8 +1,11 @@
 """Monitors: those of a run, which may stop it; and those beside the runs, which may only advise."""
 
 import itertools
-from collections.abc import Callable, Iterator
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import anyio
@@ -12,9 +15,19 @@ from agentroute import Artifact, tool
 from agentroute.adapters.probes import Probes
 from agentroute.errors import DefinitionError
 from agentroute.guard.budget import Budget
-from agentroute.routing.signals import HealthSignal
+from agentroute.routing.signals import HealthSignal, SignalKind
 from agentroute.run.events import AttemptStarted, Chosen, RouteChosen, Signalled, Suspended
-from agentroute.run.watching import Burn, Intent, IntentRule, Progress, Risk, script_of
+from agentroute.run.watching import (
+    MOST_SIGHTINGS,
+    Burn,
+    Intent,
+    IntentRule,
+    Progress,
+    Risk,
+    Sighting,
+    View,
+    script_of,
+)
 from agentroute.testing.fakes import fake_compensator, fake_tool
 from agentroute.testing.faults import Fault
 from agentroute.testing.world import World
@@ -230,6 +243,113 @@ def test_monitors_that_make_no_sense_are_refused(make: Callable[[], object]) -> 
         make()
 
 
+# -------------------------------------------------------------------- monitors that are broken, or heard by nobody
+
+
+@dataclass
+class Odd:
+    """A monitor of runs that does what it is told, each time it looks."""
+
+    do: Callable[[int], Iterable[Sighting]]
+    kind: SignalKind = "progress"
+    name: str = "odd"
+    again: Callable[[float], float] = lambda now: now / 0.0
+    looks: int = 0
+
+    def look(self, view: View, now: float) -> Iterable[Sighting]:
+        del view, now
+        self.looks += 1
+        return self.do(self.looks)
+
+    def look_again_at(self, view: View, now: float) -> float | None:
+        del view
+        return self.again(now)
+
+
+def fails(_: int) -> Iterable[Sighting]:
+    raise KeyError("oops")
+
+
+def test_a_monitor_of_runs_that_fails_takes_no_run_down() -> None:
+    done = experiment(REFUND, GOALS, monitors=[Odd(fails)])
+    assert done.result.outcome == "succeeded"
+    assert [(signal.reason, signal.stops) for signal in done.of(Signalled)] == [("odd cannot look: KeyError", False)]
+
+
+def test_a_monitor_of_risks_that_fails_stops_the_run() -> None:
+    done = experiment(REFUND, GOALS, monitors=[Odd(fails, kind="risk")])
+    assert (done.result.outcome, done.called()) == ("escalated", [])
+    assert done.of(Chosen)[0].reason == "stopped by a monitor: odd cannot look: KeyError"
+
+
+def test_a_monitor_of_runs_that_says_nonsense_changes_nothing() -> None:
+    nan = Odd(lambda _: [Sighting("nan", factors={"refund": math.nan, "look_up": math.inf})])
+    done = experiment(REFUND, GOALS, monitors=[nan])
+    assert done.result.outcome == "succeeded"
+    assert [dict(signal.factors) for signal in done.of(Signalled)] == [{"look_up": 100.0}]
+
+
+def test_a_monitor_of_runs_that_always_sees_something_new_does_not_keep_the_run_from_going_on() -> None:
+    chatty = Odd(lambda look: [Sighting("news", about=str(look))])
+    done = experiment(REFUND, GOALS, monitors=[chatty])
+    assert done.result.outcome == "succeeded"
+    assert len(done.of(Signalled)) == MOST_SIGHTINGS
+
+
+def test_a_risk_is_heard_however_much_was_said_before() -> None:
+    def look(number: int) -> Iterable[Sighting]:
+        return [Sighting("news", about=str(number), stops=number > 2 * MOST_SIGHTINGS)]
+
+    tools = [fake_tool(f"t{step}", [f"a{step}"], [f"a{step + 1}"]) for step in range(60)]
+    done = experiment(tools, {"all": ["a60"]}, inputs={"a0": "given"}, monitors=[Odd(look, kind="risk")])
+    assert done.result.outcome == "escalated"
+    assert done.of(Chosen)[0].reason == "stopped by a monitor: news"
+
+
+@pytest.mark.parametrize(
+    ("monitors", "why"),
+    [
+        ([Risk("large", of="ordr", when=large)], "monitor 'large': of='ordr' is no artifact of this agent"),
+        ([Intent("what", of="strat", rules=[])], "monitor 'what': of='strat' is no artifact"),
+        (
+            [Intent("what", of="start", rules=[IntentRule("x", avoid=["re-fund"])])],
+            "rule 'x' names 're-fund'",
+        ),
+        ([Probes({"refnd": lambda: True})], "probe: probes 'refnd', which is no tool and no provider"),
+        ([Risk("large", of="order", when=large)] * 2, "monitor 'large': two monitors have this name"),
+        ([Odd(fails, kind="gossip")], "monitor 'odd': kind must be one of outage, risk,"),  # pyright: ignore[reportArgumentType]
+        ([object()], "is no monitor: those of tools have `name` and `watch`"),
+    ],
+)
+def test_what_nobody_would_ever_hear_of_is_refused(monitors: list[Any], why: str) -> None:
+    with pytest.raises(DefinitionError, match=re.escape(why)):
+        experiment(REFUND, GOALS, monitors=monitors)
+    with pytest.raises(DefinitionError, match=re.escape(why)):
+        in_virtual_time(_twin_with(monitors))()
+
+
+def _twin_with(monitors: list[Any]) -> Callable[[], Awaitable[object]]:
+    async def main() -> object:
+        return bench(REFUND, GOALS).agent.with_options(monitors=monitors)
+
+    return main
+
+
+def test_a_condition_that_would_have_to_be_awaited_is_refused() -> None:
+    async def later(value: object) -> bool:
+        return large(value)
+
+    with pytest.raises(DefinitionError, match="monitor 'large': when= must be a plain function"):
+        Risk("large", of="order", when=later)  # pyright: ignore[reportArgumentType]
+
+
+def test_two_shares_of_one_limit_are_both_told() -> None:
+    tools = [fake_tool("first", ["start"], ["a"], usd=0.09)]
+    monitors = [Burn("budget"), Burn("budget", share=0.5)]
+    done = experiment(tools, {"all": ["a"]}, budget=Budget(usd=0.1), monitors=monitors)
+    assert sorted(signal.monitor for signal in done.of(Signalled)) == ["budget burn", "budget burn (0.5)"]
+
+
 # -------------------------------------------------------------------- beside the runs
 
 
@@ -273,6 +393,19 @@ async def test_a_monitor_that_fails_takes_nothing_down_and_is_started_again() ->
     assert len(broken.starts) == 4, "it ends with the agent"
 
 
+def test_a_monitor_that_speaks_of_what_there_is_not_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    @in_virtual_time
+    async def main() -> None:
+        slip = HealthSignal("qiuck", "outage", "page", factor=10.0)
+        tried = bench(WAYS, {"answered": ["answer"]}, monitors=[Says([slip, slip])])
+        async with tried.agent:
+            await anyio.sleep(0.1)
+
+    main()
+    told = [record.getMessage() for record in caplog.records if record.name == "agentroute.monitors"]
+    assert told == ["monitor page speaks of 'qiuck', which is no tool and no provider"]
+
+
 @in_virtual_time
 async def test_runs_outside_of_the_agents_block_are_watched_as_long_as_they_last() -> None:
     down = HealthSignal("quick", "outage", "status page", factor=10.0)
@@ -303,6 +436,55 @@ async def test_cancelling_what_is_inside_ends_the_monitors_too() -> None:
             await anyio.sleep_forever()
     assert anyio.current_time() == 3.0
     assert broken.starts == [0.0, 1.5]
+
+
+@dataclass
+class Watches:
+    """A monitor that says whether it watches, and how many of it do."""
+
+    name: str = "watches"
+    now: int = 0
+
+    async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
+        del emit
+        self.now += 1
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.now -= 1
+
+
+@in_virtual_time
+async def test_runs_at_the_same_time_are_all_watched_to_their_ends_by_one_monitor() -> None:
+    watches, seen = Watches(), list[int]()
+    tools = [fake_tool(f"t{seconds}", [f"a{seconds}"], [f"b{seconds}"], seconds=seconds) for seconds in (1, 5, 3)]
+    tried = bench(tools, {f"g{seconds}": [f"b{seconds}"] for seconds in (1, 5, 3)}, monitors=[watches])
+    async with anyio.create_task_group() as runs:
+        for seconds in (1, 5, 3):
+            arguments = {"goal": f"g{seconds}", "inputs": {f"a{seconds}": "given"}}
+            runs.start_soon(partial(tried.run, f"run-{seconds}", **arguments))
+        for _ in range(6):
+            await anyio.sleep(0.9)
+            seen.append(watches.now)
+    assert seen == [1, 1, 1, 1, 1, 0], "the last run is over at 5 s"
+
+
+@in_virtual_time
+async def test_who_enters_an_agent_first_may_leave_it_first() -> None:
+    watches = Watches()
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[watches])
+
+    async def inside(seconds: float) -> None:
+        async with tried.agent, tried.agent:
+            await anyio.sleep(seconds)
+
+    async with anyio.create_task_group() as tasks:
+        for seconds in (1.0, 3.0, 2.0):
+            tasks.start_soon(inside, seconds)
+        for _ in range(2):
+            await anyio.sleep(1.4)
+            assert watches.now == 1
+    assert watches.now == 0
 
 
 # -------------------------------------------------------------------- probes

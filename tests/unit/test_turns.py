@@ -1,0 +1,100 @@
+"""Calls that wait for a turn, because as many as may be are under way: their tools are not to blame for that."""
+
+import anyio
+import pytest
+
+from agentroute.graph.cost import Rates
+from agentroute.ids import GoalId, RunId, ToolId
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.health import Health
+from agentroute.run.events import AttemptAbandoned, AttemptSucceeded, Signalled
+from agentroute.run.watching import Progress
+from agentroute.testing.fakes import After, fake_tool
+from tests.laboratory import bench, in_virtual_time
+
+GOALS = {"found": ["found"]}
+
+
+@in_virtual_time
+async def test_a_call_that_was_given_up_before_its_turn_came_is_no_failure_to_be_retried() -> None:
+    search = fake_tool("search", ["start"], ["found"], seconds=0.1)
+    hold = fake_tool("hold", ["key"], ["held"], seconds=1.0)
+    tried = bench([search, hold], {**GOALS, "held": ["held"]}, max_concurrency=1)
+    board = tried.agent._services.board
+    async with anyio.create_task_group() as runs:
+        runs.start_soon(lambda: tried.run("first", goal="held", inputs={"key": "given"}))
+        await anyio.sleep(0.1)
+        runs.start_soon(lambda: tried.run("second", goal="found"))
+        await anyio.sleep(0.1)
+        board.fail(board.begin(search.spec, 0.2), 0.2, rate_limited=True, retry_after_s=2.0)
+    second = await tried.outcome(await tried.agent.result("second"))
+    assert [event.called for event in second.of(AttemptAbandoned)] == [False]
+    assert second.called().count("search") == 1
+    (_, standing) = next(each for each in board.standings() if each[0].name == "search")
+    assert standing.retries.tokens == board.settings.retry_reserve
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+def test_a_crowd_that_waits_for_its_turns_does_not_make_a_healthy_tool_look_bad(limit: int) -> None:
+    """A hundred runs at once: those that wait are not under way, and so they are not overdue."""
+
+    @in_virtual_time
+    async def main() -> None:
+        search = fake_tool("search", ["start"], ["found"], usd=0.01, seconds=0.1, latency_s=0.1)
+        tried = bench([search], GOALS, max_concurrency=limit)
+        board, weights = tried.agent._services.board, set[int]()
+        await tried.run("warm-up")
+        async with anyio.create_task_group() as runs:
+            for number in range(100):
+                runs.start_soon(tried.run, f"run-{number}")
+            for _ in range(20):
+                await anyio.sleep(0.1)
+                weights.add(board.weight(search.spec, Rates(), anyio.current_time()))
+        assert weights == {10_000_000}
+
+    main()
+
+
+def test_a_call_that_waits_for_its_turn_has_its_place_with_the_tool_all_the_same() -> None:
+    tool = fake_tool("search", ["start"], ["found"]).spec
+    board = HealthBoard(Health())
+    waiting, made = board.begin(tool, 0.0), board.begin(tool, 0.0)
+    board.queued(waiting)
+    (_, standing) = next(iter(board.standings()))
+    standing.room.crowded(2, 0.0)
+    assert not board.admits(tool, 0.0)
+    board.forget(board.delayed(waiting, 0.0))
+    assert board.admits(tool, 0.0)
+    queued = board.begin(tool, 0.0)
+    board.queued(queued)
+    board.forget(queued)
+    board.succeed(made, 0.0)
+    assert (standing.flying, standing.queued) == ({}, set())
+
+
+@in_virtual_time
+async def test_what_a_call_waited_for_its_turn_is_neither_learned_nor_taken_for_being_stuck() -> None:
+    search = fake_tool("search", ["start"], ["found"], seconds=0.1, latency_s=0.1)
+    tried = bench([search], GOALS, max_concurrency=1, monitors=[Progress()])
+    async with anyio.create_task_group() as runs:
+        for number in range(20):
+            runs.start_soon(tried.run, f"run-{number}")
+    facts = [record.event for number in range(20) for record in await tried.journal.read(RunId(f"run-{number}"))]
+    waits = sorted(round(event.waited_s, 3) for event in facts if isinstance(event, AttemptSucceeded))
+    assert waits == pytest.approx([0.1 * place for place in range(20)])
+    assert not [event for event in facts if isinstance(event, Signalled)]
+    known = (await tried.agent.learned()).expected([search.spec], [GoalId("found")])[GoalId("found")][ToolId("search")]
+    assert known.slow_s == pytest.approx(0.1, rel=0.1)
+
+
+@in_virtual_time
+async def test_a_call_that_is_stuck_after_its_turn_came_is_told() -> None:
+    search = fake_tool("search", ["start"], ["found"], seconds=0.1, latency_s=0.1)
+    scripts = {"search": [After(3.0, "long"), After(2.0, "stuck")]}
+    tried = bench([search], GOALS, scripts=scripts, max_concurrency=1, monitors=[Progress(times=10.0)])
+    async with anyio.create_task_group() as runs:
+        for number in range(2):
+            runs.start_soon(tried.run, f"run-{number}")
+    second = await tried.outcome(await tried.agent.result("run-1"))
+    (signal,) = second.of(Signalled)
+    assert 4.0 <= signal.at <= 5.0, "it was made at 3 s"
