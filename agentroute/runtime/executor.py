@@ -157,7 +157,8 @@ class Executor:
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
         except BaseException:
-            await self._record(self._cut_off(flight, attempt))
+            for event in self._cut_off(flight, attempt):
+                await self._record(event)
             raise
         for event in ending:
             await self._record(event)
@@ -180,6 +181,10 @@ class Executor:
                 await self.give_up(flight, "the tool was closed before its turn came")
                 return False
             flight.ticket = board.delayed(flight.ticket, now)
+        if flight.call.tool.name in self._services.board.quarantined:
+            slots.release()
+            await self.give_up(flight, "the tool was put aside before its turn came")
+            return False
         return True
 
     async def give_up(self, flight: "Flight", reason: str) -> None:
@@ -309,6 +314,8 @@ class Executor:
         why = attempt.disputed
         if used.usd > held.usd:
             why = f"it charged {dollars(used.usd):.6g} USD, where {dollars(held.usd):.6g} are the worst case"
+        elif used.tokens > held.tokens:
+            why = f"it used {used.tokens} tokens, where {held.tokens} are the worst case"
         if not why:
             return []
         self._services.board.quarantine(spec.name, why)
@@ -330,7 +337,7 @@ class Executor:
                 timed_out=timed_out,
             )
 
-    def _cut_off(self, flight: "Flight", attempt: Attempt) -> Event:
+    def _cut_off(self, flight: "Flight", attempt: Attempt) -> list[Event]:
         """The call was cancelled. If it had begun and changes something, nobody knows whether it did.
 
         One that was cut off because another way was quicker has taken too long: that is a timeout to its tool.
@@ -345,12 +352,13 @@ class Executor:
         used = flight.settle(attempt, "worst")
         spent, tokens = NanoUsd(used.usd), used.tokens
         spec, now, number = flight.call.tool, self._now(), flight.started.attempt
+        event: Event = AttemptAbandoned(now, number, spec.name, spent, "cancelled", called=begun, used_tokens=tokens)
         if begun and spec.effect != "read" and flight.call.role == "step":
             why = "cut off while it ran"
-            return AttemptFailed(
+            event = AttemptFailed(
                 now, number, spec.name, "ambiguous", "Cancelled", why, spent, in_doubt=True, used_tokens=tokens
             )
-        return AttemptAbandoned(now, number, spec.name, spent, "cancelled", called=begun, used_tokens=tokens)
+        return [event, *self._alarms(flight, attempt, used)]
 
 
 class Flight:

@@ -1,16 +1,22 @@
 """Quotas: limits of all runs together, and what runs do when others hold what they need."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 import pytest
 
+from agentroute.attempt import current
 from agentroute.errors import DefinitionError, InputError
+from agentroute.graph.artifact import ArtifactType
+from agentroute.graph.tool import ToolSpec
 from agentroute.guard.budget import Budget, Quota
+from agentroute.ids import ArtifactId, RunId
+from agentroute.ports import Tool, Values
 from agentroute.routing.health import Health
-from agentroute.run.events import AttemptStarted, Quarantined, Waiting
-from agentroute.testing.fakes import fake_tool
+from agentroute.run.events import AttemptAbandoned, AttemptStarted, Quarantined, Waiting
+from agentroute.testing.fakes import fake_tool, fake_verifier
 from agentroute.testing.faults import Fault
 from tests.laboratory import Bench, Experiment, bench, experiment, in_virtual_time
 
@@ -149,3 +155,77 @@ def test_quotas_that_mean_nothing_are_refused(limits: dict[str, float], why: str
 def test_what_is_reserved_is_on_record() -> None:
     (started,) = experiment([fake_tool("t", ["start"], ["a"], tokens=70)], {"a": ["a"]}).of(AttemptStarted)
     assert started.tokens == 70
+
+
+@in_virtual_time
+async def test_calls_that_wait_for_their_turn_are_not_made_once_the_tool_is_put_aside() -> None:
+    greedy = Fault(type="price_change", target="call", factor=9.0)
+    tried = bench([call(usd_max=0.02)], GOALS, faults=[greedy], max_concurrency=1)
+    runs = await together(tried, 5)
+    assert outcomes(runs) == ["escalated"] * 4 + ["succeeded"]
+    assert len(tried.injector.seen) == 1
+    gone = [each for run in runs for each in run.of(AttemptAbandoned)]
+    assert {(each.called, each.spent, each.reason) for each in gone} == {
+        (False, 0, "the tool was put aside before its turn came")
+    }
+
+
+@in_virtual_time
+async def test_who_claims_more_tokens_than_the_worst_case_is_put_aside() -> None:
+    async def chat(_: object) -> str:
+        current().tokens = (90, 20)
+        return "done"
+
+    spec = call(calls_model=True, tokens=100).spec
+    tried = bench([Talking(spec, chat)], GOALS, budget=Budget(tokens=100))
+    done = await tried.run()
+    (alarm,) = done.of(Quarantined)
+    assert alarm.reason == "it used 110 tokens, where 100 are the worst case"
+
+
+@in_virtual_time
+async def test_the_alarm_is_raised_for_a_call_that_is_cut_off_too() -> None:
+    async def charge(_: object) -> str:
+        current().charge(usd=1.0)
+        await anyio.sleep(9.0)
+        return "never"
+
+    tried = bench([Talking(call().spec, charge)], GOALS)
+    with anyio.move_on_after(1.0):
+        await tried.run()
+    events = [record.event for record in await tried.journal.read(RunId("run"))]
+    (alarm,) = [event for event in events if isinstance(event, Quarantined)]
+    assert alarm.reason == "it charged 1 USD, where 0.05 are the worst case"
+    assert list(tried.agent.put_aside) == ["call"]
+
+
+@in_virtual_time
+async def test_nobody_asks_a_verifier_that_was_put_aside() -> None:
+    book = fake_tool("book", ["start"], ["done"], effect="once", verify="find")
+    find = Talking(fake_verifier(book).spec, lambda _: charged(1.0))
+    lost = Fault(type="ack_lost", target="book")
+    tried = bench([book, find], GOALS, faults=[lost])
+    first, second = await tried.run("first"), await tried.run("second")
+    assert [each.tool for each in first.of(Quarantined)] == ["find"]
+    assert second.result.outcome == "escalated"
+    assert len(tried.injector.seen) == 3
+
+
+async def charged(usd: float) -> str:
+    current().charge(usd=usd)
+    return "done"
+
+
+@dataclass
+class Talking:
+    """A tool that does what it is told, under somebody's contract."""
+
+    spec: ToolSpec
+    say: Callable[[object], Awaitable[str]]
+    types: Mapping[ArtifactId, ArtifactType] = field(default_factory=dict[ArtifactId, ArtifactType])
+    when: Any = None
+    ensure: Any = None
+    auxiliaries: Sequence[Tool] = ()
+
+    async def call(self, inputs: Values) -> Values:
+        return {"done": await self.say(inputs)}  # pyright: ignore[reportReturnType]
