@@ -96,7 +96,8 @@ def _used(answer: Completion, worst: Amounts) -> Amounts:
     """What a call used: as the provider says, or its worst case where it says nothing, or what cannot be true."""
     if answer.usd is None:
         return worst
-    return worst._replace(usd=min(nanos(answer.usd), worst.usd), tokens=answer.input_tokens + answer.output_tokens)
+    tokens = min(answer.input_tokens + answer.output_tokens, worst.tokens)
+    return worst._replace(usd=min(nanos(answer.usd), worst.usd), tokens=tokens)
 
 
 def _messages(menu: Sequence[Option], failures: Iterable[AttemptFailed]) -> list[dict[str, str]]:

@@ -149,7 +149,9 @@ class Audited(DirectCalls):
         run = till.runs.setdefault(attempt.run_id, Scope(attempt.run_id, self._limits))
         scopes = (*_scopes.get(), run, *self._quotas)
         granted = _granted(attempt)
-        if not all(low <= held <= high for low, held, high in zip(tool.spec.least, granted, tool.spec.worst, strict=True)):
+        if not all(
+            low <= held <= high for low, held, high in zip(tool.spec.least, granted, tool.spec.worst, strict=True)
+        ):
             till.found.append(f"{name} was granted {granted}, not {tool.spec.least} to {tool.spec.worst}")
         till.shrunk += granted != tool.spec.worst
         nested = isinstance(tool, AgentTool)  # its money is what its own calls cost
@@ -319,7 +321,12 @@ def _spec(name: str, needs: str, makes: str, *, cents: int, model: bool = False)
 
 def _limits(drawn: Sequence[int | None]) -> dict[str, Any]:
     usd, tokens, llm_calls, tool_calls = drawn
-    return {"usd": None if usd is None else usd / 100, "tokens": tokens, "llm_calls": llm_calls, "tool_calls": tool_calls}
+    return {
+        "usd": None if usd is None else usd / 100,
+        "tokens": tokens,
+        "llm_calls": llm_calls,
+        "tool_calls": tool_calls,
+    }
 
 
 def _quotas(drawn: Sequence[tuple[Sequence[int | None], float | None]]) -> list[Quota]:
