@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Self
 
 from agentroute.graph.cost import NOTHING, Amounts
-from agentroute.ids import NanoUsd
 
 
 class Limits(NamedTuple):
@@ -47,7 +46,7 @@ class Reservation:
         Its money is what is reserved here, and is settled with the attempt. Everything else is counted where the
         reservation was made, as it is used.
         """
-        return Carved(self._ledger, NanoUsd(self.amounts.usd))
+        return Carved(self._ledger, self.amounts)
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +100,7 @@ class Ledger:
         own = self._beyond(mine)
         if not self.above:
             return own
-        above = [each.left_once_freed(self._passed_on(mine)) for each in self.above]
+        above = [each.left_once_freed(self._kept_above(mine)) for each in self.above]
         return Limits(*map(_least, own, *map(self._seen_from_here, above)))
 
     def fits(self, worst: Amounts) -> bool:
@@ -111,7 +110,7 @@ class Ledger:
     def may_fit(self, worst: Amounts, held: Amounts | None = None) -> bool:
         """Whether it could be reserved if others gave back all that they hold; `held` as for `left_once_freed`."""
         mine = self.reserved if held is None else held
-        above = ((each, self._passed_on(worst), self._passed_on(mine)) for each in self.above)
+        above = ((each, self._passed_on(worst), self._kept_above(mine)) for each in self.above)
         return self._has_room(worst, mine) and all(each.may_fit(asked, away) for each, asked, away in above)
 
     # ---------------------------------------------------------------- changes
@@ -163,6 +162,10 @@ class Ledger:
         """What the ledgers above have to agree to."""
         return amounts
 
+    def _kept_above(self, held: Amounts) -> Amounts:
+        """What is held in the ledgers above that nobody else could give back, where this is held here."""
+        return held
+
     def _seen_from_here(self, left: Limits) -> Limits:
         """What that, which a ledger above leaves, is to this one."""
         return left
@@ -171,14 +174,19 @@ class Ledger:
 class Carved(Ledger):
     """The ledger of a reservation: its money is paid for already, everything else is counted above as it is used."""
 
-    __slots__ = ()
+    __slots__ = ("_whole",)
 
-    def __init__(self, above: Ledger, usd: NanoUsd) -> None:
-        """Bind what was reserved, in nano-dollars, and where."""
-        super().__init__(Limits(usd=usd), above=[above])
+    def __init__(self, above: Ledger, whole: Amounts) -> None:
+        """Bind what was reserved, and where."""
+        super().__init__(Limits(usd=whole.usd), above=[above])
+        self._whole = whole
 
     def _passed_on(self, amounts: Amounts) -> Amounts:
         return amounts._replace(usd=0)
+
+    def _kept_above(self, held: Amounts) -> Amounts:
+        """With what the attempt itself holds, which is given back only when all that it calls is over."""
+        return self._whole.plus(held._replace(usd=0))
 
     def _seen_from_here(self, left: Limits) -> Limits:
         return left._replace(usd=None)

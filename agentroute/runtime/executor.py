@@ -252,7 +252,7 @@ class Executor:
             self._check_finding(about, outputs)
         charged = None if attempt.charged is None else dollars(attempt.charged)
         self._services.board.succeed(flight.ticket, self._services.clock.now(), usd=charged, said=attempt.headroom)
-        used, now, started = flight.settle(attempt, "expected"), self._now(), flight.started
+        used, now, started = self._settle(flight, attempt, "expected"), self._now(), flight.started
         tool = started.tool
         events: list[Event] = [
             AttemptSucceeded(
@@ -267,6 +267,11 @@ class Executor:
             else:
                 events.append(Compensated(now, about, subject.tool, tool))
         return events
+
+    def _settle(self, flight: "Flight", attempt: Attempt, charge: Charge) -> Amounts:
+        """Charge an attempt, on the day it is over: a limit on a stretch of time counts it from then on."""
+        self._ledger.advance(self._services.clock.now())
+        return flight.settle(attempt, charge)
 
     def _subject(self, about: AttemptId) -> AttemptFailed | AttemptSucceeded | Verified:
         return self._state.doubts.get(about) or self._state.rechecks.get(about) or self._state.effects[about]
@@ -292,7 +297,7 @@ class Executor:
         self._tell_health(flight.ticket, failure, attempt.headroom or failure.headroom, timed_out=out_of_time)
         known = failure.for_effect(spec.effect)
         charge: Charge = "worst" if isinstance(error, AnswerLostError) else CHARGED[failure.kind]
-        used = flight.settle(attempt, charge)
+        used = self._settle(flight, attempt, charge)
         event = AttemptFailed(
             at=self._now(),
             attempt=flight.started.attempt,
@@ -349,7 +354,7 @@ class Executor:
             board.forget(flight.ticket)
         if not begun:
             flight.reservation.release()
-        used = flight.settle(attempt, "worst")
+        used = self._settle(flight, attempt, "worst")
         spent, tokens = NanoUsd(used.usd), used.tokens
         spec, now, number = flight.call.tool, self._now(), flight.started.attempt
         event: Event = AttemptAbandoned(now, number, spec.name, spent, "cancelled", called=begun, used_tokens=tokens)

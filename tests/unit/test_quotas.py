@@ -7,17 +7,21 @@ from typing import Any
 import anyio
 import pytest
 
+from agentroute.adapters.memory_journal import MemoryJournal
+from agentroute.agent import Agent
 from agentroute.attempt import current
 from agentroute.errors import DefinitionError, InputError
 from agentroute.graph.artifact import ArtifactType
+from agentroute.graph.goal import Goal
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.budget import Budget, Quota
 from agentroute.ids import ArtifactId, RunId
 from agentroute.ports import Tool, Values
 from agentroute.routing.health import Health
-from agentroute.run.events import AttemptAbandoned, AttemptStarted, Quarantined, Waiting
+from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptStarted, Event, Quarantined, Waiting
 from agentroute.testing.fakes import fake_tool, fake_verifier
 from agentroute.testing.faults import Fault
+from agentroute.testing.virtual_time import VirtualClock
 from tests.laboratory import Bench, Experiment, bench, experiment, in_virtual_time
 
 GOALS = {"done": ["done"]}
@@ -209,6 +213,51 @@ async def test_nobody_asks_a_verifier_that_was_put_aside() -> None:
     assert [each.tool for each in first.of(Quarantined)] == ["find"]
     assert second.result.outcome == "escalated"
     assert len(tried.injector.seen) == 3
+
+
+@in_virtual_time
+async def test_a_window_counts_what_a_call_cost_from_when_it_is_over() -> None:
+    """A call of 59 seconds is billed at its end: two seconds later, its minute has just begun."""
+    tried = bench([call(usd=0.05, seconds=59.0, timeout_s=90.0)], GOALS, quotas=[Quota(usd=0.05, per_s=60.0)])
+    assert (await tried.run("first")).result.outcome == "succeeded"
+    await anyio.sleep(2.0)
+    assert (await tried.run("second")).result.outcome == "escalated"
+    await anyio.sleep(61.0)
+    assert (await tried.run("third")).result.outcome == "succeeded"
+
+
+class Torn(MemoryJournal):
+    """A journal that cannot be written any more after so many facts."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    async def append(self, run: RunId, event: Event) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise ConnectionRefusedError("the database is gone")
+        await super().append(run, event)
+
+
+@in_virtual_time
+async def test_a_run_within_that_breaks_off_is_charged_with_what_it_has_paid() -> None:
+    """The success of its first step cannot be recorded, and was paid for."""
+    steps = [fake_tool("one", ["start"], ["half"], usd=0.01), fake_tool("two", ["half"], ["done"], usd=0.01)]
+    inner = Agent(name="inner", tools=steps, goals=[Goal("done", ["done"])], journal=Torn(3))
+    tried = bench([inner.as_tool(name="call")], GOALS, quotas=[Quota(usd=1.0)])
+    done = await tried.run()
+    assert done.result.outcome == "escalated"
+    assert [failure.spent for failure in done.of(AttemptFailed)][0] == 10_000_000
+
+
+@in_virtual_time
+async def test_a_run_within_does_not_wait_for_what_its_own_caller_holds() -> None:
+    inner = Agent(name="inner", tools=[call()], goals=[Goal("done", ["done"])], clock=VirtualClock())
+    tried = bench([inner.as_tool(name="sub")], GOALS, budget=Budget(tool_calls=1))
+    done = await tried.run()
+    assert done.result.outcome == "escalated"
+    assert done.result.duration_s < 1.0
 
 
 async def charged(usd: float) -> str:

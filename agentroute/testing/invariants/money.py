@@ -63,7 +63,7 @@ class _Books:
                 pass
 
     def look(self, event: Event) -> Found:
-        """Add up after an event. What was charged above somebody's word stands; nothing may begin on the strength of it."""
+        """Add up after an event. What was charged above somebody's word stands; nothing may begin on its strength."""
         beyond = NOTHING if isinstance(event, AttemptStarted) else self.overcharged
         for used, limit, more, unit in zip(self.total, self.limits, beyond, UNITS, strict=True):
             if limit is not None and used > limit + more:
