@@ -248,7 +248,7 @@ async def test_a_run_within_that_breaks_off_is_charged_with_what_it_has_paid() -
     tried = bench([inner.as_tool(name="call")], GOALS, quotas=[Quota(usd=1.0)])
     done = await tried.run()
     assert done.result.outcome == "escalated"
-    assert [failure.spent for failure in done.of(AttemptFailed)][0] == 10_000_000
+    assert next(failure.spent for failure in done.of(AttemptFailed)) == 10_000_000
 
 
 @in_virtual_time
