@@ -105,13 +105,19 @@ class Ledger:
 
     def fits(self, worst: Amounts) -> bool:
         """Whether the worst case of an attempt can be reserved. What is overspent affords nothing, free or not."""
-        return self._has_room(worst, self.reserved) and all(each.fits(self._passed_on(worst)) for each in self.above)
+        if not self._has_room(worst, self.reserved):
+            return False
+        return not self.above or all(each.fits(self._passed_on(worst)) for each in self.above)
 
     def may_fit(self, worst: Amounts, held: Amounts | None = None) -> bool:
         """Whether it could be reserved if others gave back all that they hold; `held` as for `left_once_freed`."""
         mine = self.reserved if held is None else held
-        above = ((each, self._passed_on(worst), self._kept_above(mine)) for each in self.above)
-        return self._has_room(worst, mine) and all(each.may_fit(asked, away) for each, asked, away in above)
+        if not self._has_room(worst, mine):
+            return False
+        if not self.above:
+            return True
+        asked, away = self._passed_on(worst), self._kept_above(mine)
+        return all(each.may_fit(asked, away) for each in self.above)
 
     # ---------------------------------------------------------------- changes
 
@@ -149,10 +155,18 @@ class Ledger:
     # ---------------------------------------------------------------- inside
 
     def _has_room(self, worst: Amounts, held: Amounts) -> bool:
-        if self.limits is UNLIMITED:
+        limits, gone = self.limits, self.spent
+        if limits is UNLIMITED:
             return True
-        figures = zip(self.limits, self.spent, held, worst, strict=True)
-        return all(limit is None or gone + away + asked <= limit for limit, gone, away, asked in figures)
+        return (  # field by field: this is asked several times with every decision of every run
+            (limits.usd is None or gone.usd + held.usd + worst.usd <= limits.usd)
+            and (limits.tokens is None or gone.tokens + held.tokens + worst.tokens <= limits.tokens)
+            and (
+                limits.model_calls is None
+                or gone.model_calls + held.model_calls + worst.model_calls <= limits.model_calls
+            )
+            and (limits.tool_calls is None or gone.tool_calls + held.tool_calls + worst.tool_calls <= limits.tool_calls)
+        )
 
     def _beyond(self, held: Amounts) -> Limits:
         figures = zip(self.limits, self.spent, held, strict=True)

@@ -4,7 +4,7 @@ The contrast is litellm's own budgets, in the same test, against the same server
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -84,7 +84,7 @@ def billed(server: ModelServer) -> float:
 
 
 @contextmanager
-def litellm_settings(**settings: Any) -> Iterator[Any]:
+def litellm_settings(**settings: Any) -> Generator[Any]:
     """Settings of litellm, which are global, for a while."""
     litellm: Any = importlib.import_module("litellm")
     before = {name: getattr(litellm, name) for name in (*settings, "callbacks", "_current_cost")}

@@ -6,7 +6,7 @@ billed.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -35,6 +35,7 @@ from agentroute.run.events import (
     AttemptStarted,
     AttemptSucceeded,
     Event,
+    Hedged,
     Quarantined,
 )
 from agentroute.runtime.services import DirectCalls
@@ -104,6 +105,7 @@ class Till:
     alarms: set[Key] = field(default_factory=set[Key])
     runs: dict[str, Scope] = field(default_factory=dict[str, Scope])
     shrunk: int = 0
+    hedged: int = 0
 
     def look(self, scopes: Sequence[Scope]) -> None:
         """Add up."""
@@ -186,6 +188,8 @@ class Listener(Observer):
                 if isinstance(event, AttemptAbandoned) and not event.called:
                     calls_model = int(self._models[run, event.attempt])
                     self.booked = self.booked.minus(Amounts(0, 0, calls_model, 1))
+            case Hedged():
+                self._till.hedged += 1
             case Quarantined():
                 self._till.put_aside.add(event.tool)
                 self._till.alarms.add((run, event.attempt))
@@ -298,7 +302,7 @@ class Settled:
     @staticmethod
     def _books(agent: Agent, own: Amounts, below: Amounts) -> list[str]:
         """Quotas that forget nothing have spent what the journals say."""
-        ledgers = [each for each in agent._services.quotas if type(each) is Ledger]  # pyright: ignore[reportPrivateUsage]
+        ledgers = [each for each in agent._services.quotas if type(each) is Ledger]
         return [f"{agent.name}: the quota says {each.spent}, the journals {own.plus(below)}" for each in ledgers
                 if each.spent != own.plus(below)]  # fmt: skip
 
@@ -334,7 +338,7 @@ def _quotas(drawn: Sequence[tuple[Sequence[int | None], float | None]]) -> list[
 
 
 @contextmanager
-def known_ledgers() -> Iterator[list[Ledger]]:
+def known_ledgers() -> Generator[list[Ledger]]:
     """Every ledger that is made meanwhile."""
     made, start = list[Ledger](), Ledger.__init__
 

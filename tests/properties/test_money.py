@@ -65,12 +65,11 @@ def test_cut_off_at_every_turn_of_the_event_loop_nothing_stays_reserved(backend:
     )
 
     async def cut(count: int) -> bool:
-        over = 0
+        over: list[int] = []
 
         async def one(number: int) -> None:
-            nonlocal over
             await house.run(number)
-            over += 1
+            over.append(number)
 
         with known_ledgers() as ledgers:
             house = House(deal)
@@ -82,10 +81,27 @@ def test_cut_off_at_every_turn_of_the_event_loop_nothing_stays_reserved(backend:
                 tasks.cancel_scope.cancel()
             settled = Settled(house.till, house.outer, house.within, house.agents, Counter(), ledgers)
         assert settled.wrong() == [], f"cut off at turn {count}"
-        return over == 2
+        return len(over) == 2
 
     turns = 0
     while not anyio.run(cut, turns, backend=backend):
         turns += 1
         assert turns < 500
     assert turns > 15
+
+
+def test_second_calls_beside_those_that_hang_are_paid_for_too() -> None:
+    hung = ("fair", "fair", "fair", "fair", "fair", "fair", "hangs")
+    settled = settle(
+        Deal(
+            runs=40,
+            stagger_s=2.0,
+            seconds=0.4,
+            deadline_s=3.0,
+            modes=(("fair",), ("fair",), hung, ("fair",), ("fair",)),
+            budget=(20, 500, 4, 10),
+            quotas=(((300, 6_000, 70, 150), None),),
+        )
+    )
+    assert settled.wrong() == []
+    assert settled.till.hedged > 2

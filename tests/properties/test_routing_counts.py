@@ -65,9 +65,11 @@ class Counted:
         return within_counts(problem, cheapest_route(problem), Counts(self.left, self.uses))
 
 
-amounts = st.builds(
-    lambda tokens, model: Amounts(0, tokens if model else 0, int(model), 1), st.integers(0, 300), st.booleans()
-)
+def _amounts(tokens: int, model: bool) -> Amounts:  # noqa: FBT001  # drawn
+    return Amounts(0, tokens if model else 0, int(model), 1)
+
+
+amounts = st.builds(_amounts, st.integers(0, 300), st.booleans())
 
 
 @st.composite
