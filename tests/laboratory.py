@@ -66,6 +66,7 @@ class Bench:
     async def outcome(self, result: RunResult) -> Experiment:
         """Hold a run that has come back against the invariants."""
         records = await self.journal.read(RunId(result.run_id))
+        budget: Budget = self.options["budget"]
         case = Case(
             run=result.run_id,
             graph=self.agent.graph,
@@ -73,8 +74,11 @@ class Bench:
             guards={name: tool.when for name, tool in self.agent._services.tools.items() if tool.when is not None},
             result=result,
             health=self.options.get("health") or Health(),
-            budget_usd=self.options["budget"].usd,
-            deadline_s=self.options["budget"].deadline_s,
+            budget_usd=budget.usd,
+            deadline_s=budget.deadline_s,
+            tokens=budget.tokens,
+            llm_calls=budget.llm_calls,
+            tool_calls=budget.tool_calls,
             triggered=self.injector.triggered,
             seen=self.injector.seen,
             world=self.world,

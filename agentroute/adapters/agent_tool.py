@@ -12,7 +12,7 @@ from agentroute.graph.tool import Guard, KOfN, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.guard.ledger import Ledger
-from agentroute.ids import ArtifactId, ToolId, dollars
+from agentroute.ids import ArtifactId, NanoUsd, ToolId, dollars
 from agentroute.ports import Tool, Values
 from agentroute.routing.router import Route
 from agentroute.run.result import RunResult
@@ -47,7 +47,13 @@ class AgentTool:
                 tried, it has tried.
         """
         attempt = current()
-        result = await self._run(inputs, None if attempt.reservation is None else attempt.reservation.carve())
+        purse = None if attempt.reservation is None else attempt.reservation.carve()
+        try:
+            result = await self._run(inputs, purse)
+        except BaseException:
+            if purse is not None:  # a run that broke off has paid for what it called
+                attempt.charge(usd=dollars(NanoUsd(purse.spent.usd)))
+            raise
         attempt.charge(usd=result.cost_usd)
         if result.outcome != "succeeded":
             kind = "ambiguous" if result.left_behind or result.suspended else "permanent"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Self
 
 from agentroute.graph.cost import NOTHING, Amounts
-from agentroute.ids import NanoUsd
 
 
 class Limits(NamedTuple):
@@ -47,7 +46,7 @@ class Reservation:
         Its money is what is reserved here, and is settled with the attempt. Everything else is counted where the
         reservation was made, as it is used.
         """
-        return Carved(self._ledger, NanoUsd(self.amounts.usd))
+        return Carved(self._ledger, self.amounts)
 
     def __enter__(self) -> Self:
         return self
@@ -101,18 +100,24 @@ class Ledger:
         own = self._beyond(mine)
         if not self.above:
             return own
-        above = [each.left_once_freed(self._passed_on(mine)) for each in self.above]
+        above = [each.left_once_freed(self._kept_above(mine)) for each in self.above]
         return Limits(*map(_least, own, *map(self._seen_from_here, above)))
 
     def fits(self, worst: Amounts) -> bool:
         """Whether the worst case of an attempt can be reserved. What is overspent affords nothing, free or not."""
-        return self._has_room(worst, self.reserved) and all(each.fits(self._passed_on(worst)) for each in self.above)
+        if not self._has_room(worst, self.reserved):
+            return False
+        return not self.above or all(each.fits(self._passed_on(worst)) for each in self.above)
 
     def may_fit(self, worst: Amounts, held: Amounts | None = None) -> bool:
         """Whether it could be reserved if others gave back all that they hold; `held` as for `left_once_freed`."""
         mine = self.reserved if held is None else held
-        above = ((each, self._passed_on(worst), self._passed_on(mine)) for each in self.above)
-        return self._has_room(worst, mine) and all(each.may_fit(asked, away) for each, asked, away in above)
+        if not self._has_room(worst, mine):
+            return False
+        if not self.above:
+            return True
+        asked, away = self._passed_on(worst), self._kept_above(mine)
+        return all(each.may_fit(asked, away) for each in self.above)
 
     # ---------------------------------------------------------------- changes
 
@@ -150,10 +155,18 @@ class Ledger:
     # ---------------------------------------------------------------- inside
 
     def _has_room(self, worst: Amounts, held: Amounts) -> bool:
-        if self.limits is UNLIMITED:
+        limits, gone = self.limits, self.spent
+        if limits is UNLIMITED:
             return True
-        figures = zip(self.limits, self.spent, held, worst, strict=True)
-        return all(limit is None or gone + away + asked <= limit for limit, gone, away, asked in figures)
+        return (  # field by field: this is asked several times with every decision of every run
+            (limits.usd is None or gone.usd + held.usd + worst.usd <= limits.usd)
+            and (limits.tokens is None or gone.tokens + held.tokens + worst.tokens <= limits.tokens)
+            and (
+                limits.model_calls is None
+                or gone.model_calls + held.model_calls + worst.model_calls <= limits.model_calls
+            )
+            and (limits.tool_calls is None or gone.tool_calls + held.tool_calls + worst.tool_calls <= limits.tool_calls)
+        )
 
     def _beyond(self, held: Amounts) -> Limits:
         figures = zip(self.limits, self.spent, held, strict=True)
@@ -163,6 +176,10 @@ class Ledger:
         """What the ledgers above have to agree to."""
         return amounts
 
+    def _kept_above(self, held: Amounts) -> Amounts:
+        """What is held in the ledgers above that nobody else could give back, where this is held here."""
+        return held
+
     def _seen_from_here(self, left: Limits) -> Limits:
         """What that, which a ledger above leaves, is to this one."""
         return left
@@ -171,14 +188,19 @@ class Ledger:
 class Carved(Ledger):
     """The ledger of a reservation: its money is paid for already, everything else is counted above as it is used."""
 
-    __slots__ = ()
+    __slots__ = ("_whole",)
 
-    def __init__(self, above: Ledger, usd: NanoUsd) -> None:
-        """Bind what was reserved, in nano-dollars, and where."""
-        super().__init__(Limits(usd=usd), above=[above])
+    def __init__(self, above: Ledger, whole: Amounts) -> None:
+        """Bind what was reserved, and where."""
+        super().__init__(Limits(usd=whole.usd), above=[above])
+        self._whole = whole
 
     def _passed_on(self, amounts: Amounts) -> Amounts:
         return amounts._replace(usd=0)
+
+    def _kept_above(self, held: Amounts) -> Amounts:
+        """With what the attempt itself holds, which is given back only when all that it calls is over."""
+        return self._whole.plus(held._replace(usd=0))
 
     def _seen_from_here(self, left: Limits) -> Limits:
         return left._replace(usd=None)

@@ -102,5 +102,6 @@ class Saga:
         start = outlook.start_at(spec, now)
         in_time = outlook.deadline_s is None or start < outlook.deadline_s + GRACE_S
         in_time = in_time and start - now <= max(outlook.board.settings.patience_s, GRACE_S)
-        usable = name not in self._state.closed and self._state.tries.get(name, 0) < MOST_REMEDIES
+        trusted = name not in self._state.closed and name not in outlook.board.quarantined
+        usable = trusted and self._state.tries.get(name, 0) < MOST_REMEDIES
         return in_time and usable and outlook.affordable(spec) and meets(outlook.values_for(spec, about), spec.requires)

@@ -51,6 +51,7 @@ async def by_model(
     ledger: Ledger,
     *,
     timeout_s: float,
+    now: Callable[[], float],
 ) -> Choice:
     """Ask a language model once. Whatever goes wrong, the policy chooses, and the note says why.
 
@@ -63,6 +64,7 @@ async def by_model(
         failures: What led here; tools and kinds are told, messages are not.
         ledger: The call's worst case is reserved here before, and settled after.
         timeout_s: Seconds to wait for the answer.
+        now: Monotonic seconds; what was used counts from when the call is over.
     """
     messages, schema = _messages(menu, failures), _schema(menu)
     try:
@@ -85,6 +87,7 @@ async def by_model(
             refused = isinstance(error, (ToolError, ConfigurationError)) and not isinstance(error, AnswerLostError)
             used = Amounts(model_calls=worst.model_calls) if refused else worst
         finally:
+            ledger.advance(now())
             reservation.settle(used)
     if choice is not None:
         return Choice(choice, "model", name, NanoUsd(used.usd), model_called=True, tokens=used.tokens)
@@ -96,7 +99,8 @@ def _used(answer: Completion, worst: Amounts) -> Amounts:
     """What a call used: as the provider says, or its worst case where it says nothing, or what cannot be true."""
     if answer.usd is None:
         return worst
-    return worst._replace(usd=min(nanos(answer.usd), worst.usd), tokens=answer.input_tokens + answer.output_tokens)
+    tokens = min(answer.input_tokens + answer.output_tokens, worst.tokens)
+    return worst._replace(usd=min(nanos(answer.usd), worst.usd), tokens=tokens)
 
 
 def _messages(menu: Sequence[Option], failures: Iterable[AttemptFailed]) -> list[dict[str, str]]:

@@ -157,7 +157,8 @@ class Executor:
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
         except BaseException:
-            await self._record(self._cut_off(flight, attempt))
+            for event in self._cut_off(flight, attempt):
+                await self._record(event)
             raise
         for event in ending:
             await self._record(event)
@@ -182,6 +183,10 @@ class Executor:
                 return False
             flight.ticket = board.delayed(flight.ticket, now)
             flight.waited_s = self._now() - flight.started.at
+        if flight.call.tool.name in self._services.board.quarantined:
+            slots.release()
+            await self.give_up(flight, "the tool was put aside before its turn came")
+            return False
         return True
 
     async def give_up(self, flight: "Flight", reason: str) -> None:
@@ -249,7 +254,7 @@ class Executor:
             self._check_finding(about, outputs)
         charged = None if attempt.charged is None else dollars(attempt.charged)
         self._services.board.succeed(flight.ticket, self._services.clock.now(), usd=charged, said=attempt.headroom)
-        used, now, started = flight.settle(attempt, "expected"), self._now(), flight.started
+        used, now, started = self._settle(flight, attempt, "expected"), self._now(), flight.started
         tool = started.tool
         events: list[Event] = [
             AttemptSucceeded(
@@ -272,6 +277,11 @@ class Executor:
             else:
                 events.append(Compensated(now, about, subject.tool, tool))
         return events
+
+    def _settle(self, flight: "Flight", attempt: Attempt, charge: Charge) -> Amounts:
+        """Charge an attempt, on the day it is over: a limit on a stretch of time counts it from then on."""
+        self._ledger.advance(self._services.clock.now())
+        return flight.settle(attempt, charge)
 
     def _subject(self, about: AttemptId) -> AttemptFailed | AttemptSucceeded | Verified:
         return self._state.doubts.get(about) or self._state.rechecks.get(about) or self._state.effects[about]
@@ -297,7 +307,7 @@ class Executor:
         self._tell_health(flight.ticket, failure, attempt.headroom or failure.headroom, timed_out=out_of_time)
         known = failure.for_effect(spec.effect)
         charge: Charge = "worst" if isinstance(error, AnswerLostError) else CHARGED[failure.kind]
-        used = flight.settle(attempt, charge)
+        used = self._settle(flight, attempt, charge)
         event = AttemptFailed(
             at=self._now(),
             attempt=flight.started.attempt,
@@ -319,6 +329,8 @@ class Executor:
         why = attempt.disputed
         if used.usd > held.usd:
             why = f"it charged {dollars(used.usd):.6g} USD, where {dollars(held.usd):.6g} are the worst case"
+        elif used.tokens > held.tokens:
+            why = f"it used {used.tokens} tokens, where {held.tokens} are the worst case"
         if not why:
             return []
         self._services.board.quarantine(spec.name, why)
@@ -340,7 +352,7 @@ class Executor:
                 timed_out=timed_out,
             )
 
-    def _cut_off(self, flight: "Flight", attempt: Attempt) -> Event:
+    def _cut_off(self, flight: "Flight", attempt: Attempt) -> list[Event]:
         """The call was cancelled. If it had begun and changes something, nobody knows whether it did.
 
         One that was cut off because another way was quicker has taken too long: that is a timeout to its tool.
@@ -353,15 +365,16 @@ class Executor:
             board.forget(flight.ticket)
         if not begun:
             flight.reservation.release()
-        used = flight.settle(attempt, "worst")
+        used = self._settle(flight, attempt, "worst")
         spent, tokens = NanoUsd(used.usd), used.tokens
         spec, now, number = flight.call.tool, self._now(), flight.started.attempt
+        event: Event = AttemptAbandoned(now, number, spec.name, spent, "cancelled", called=begun, used_tokens=tokens)
         if begun and spec.effect != "read" and flight.call.role == "step":
             why = "cut off while it ran"
-            return AttemptFailed(
+            event = AttemptFailed(
                 now, number, spec.name, "ambiguous", "Cancelled", why, spent, in_doubt=True, used_tokens=tokens
             )
-        return AttemptAbandoned(now, number, spec.name, spent, "cancelled", called=begun, used_tokens=tokens)
+        return [event, *self._alarms(flight, attempt, used)]
 
 
 class Flight:

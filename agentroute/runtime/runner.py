@@ -278,6 +278,7 @@ class Runner:
             self.state.unanswered.values(),
             self._ledger,
             timeout_s=left,
+            now=self._services.clock.now,
         )
 
     def _expired(self) -> bool:

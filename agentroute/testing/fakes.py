@@ -332,12 +332,15 @@ class FakeModel:
     Attributes:
         answers: Texts to answer with, exceptions to raise, or `After`, in order; the last one stays.
         usd: What a call costs.
+        usd_max: What it costs at most.
+        tokens_max: Tokens that it reads and writes at most; usually it is 15.
         asked: Messages of every call so far.
     """
 
     answers: list[Outcome]
     usd: float | None = 0.001
     usd_max: float = 0.002
+    tokens_max: int = 100
     asked: list[Sequence[Mapping[str, str]]] = field(default_factory=list[Sequence[Mapping[str, str]]])
 
     def worst_case(
@@ -350,7 +353,7 @@ class FakeModel:
     ) -> Amounts:
         """What was declared."""
         del model, messages, max_tokens, answer
-        return Amounts(nanos(self.usd_max), model_calls=1)
+        return Amounts(nanos(self.usd_max), tokens=self.tokens_max, model_calls=1)
 
     async def complete(
         self,

@@ -49,6 +49,7 @@ class ToolDraw:
     compensate: bool = False
     honours_key: bool = False
     guard: tuple[str, bool] | None = None
+    tokens: int = 0
 
     @property
     def when(self) -> FakeGuard | None:
@@ -74,6 +75,8 @@ class ToolDraw:
             compensate=f"{self.name}-undo" if self.compensate else None,
             honours_key=self.honours_key,
             when=self.when,
+            calls_model=self.tokens > 0,
+            tokens=self.tokens,
         )
         return [made, *_remedies(made)]
 
@@ -96,6 +99,9 @@ class Scenario:
     faults: tuple[Fault, ...] = ()
     budget_usd: float | None = None
     deadline_s: float | None = None
+    tokens: int | None = None
+    llm_calls: int | None = None
+    tool_calls: int | None = None
     starts: tuple[float, ...] = (0.0,)
     cancel_at: float | None = None
     concurrency: int = 64
@@ -131,6 +137,9 @@ class Played:
             health=scenario.health,
             budget_usd=scenario.budget_usd,
             deadline_s=scenario.deadline_s,
+            tokens=scenario.tokens,
+            llm_calls=scenario.llm_calls,
+            tool_calls=scenario.tool_calls,
             triggered=self.injector.triggered,
             seen=self.injector.seen,
             world=self.world,
@@ -154,7 +163,13 @@ async def _play(scenario: Scenario) -> Played:
         name="drawn",
         tools=[tool for draw in scenario.tools for tool in draw.build(world)],
         goals=[_goal(*goal) for goal in scenario.goals],
-        budget=Budget(usd=scenario.budget_usd, deadline_s=scenario.deadline_s),
+        budget=Budget(
+            usd=scenario.budget_usd,
+            deadline_s=scenario.deadline_s,
+            tokens=scenario.tokens,
+            llm_calls=scenario.llm_calls,
+            tool_calls=scenario.tool_calls,
+        ),
         health=scenario.health,
         max_concurrency=scenario.concurrency,
         journal=journal,
@@ -244,6 +259,7 @@ def tool_draws(draw: st.DrawFn, name: str, earlier: Sequence[str], makes: tuple[
         compensate=effect != "read" and draw(st.booleans()),
         honours_key=effect == "once" and draw(st.booleans()),
         guard=draw(st.sampled_from((None, None, None, None, None, (earlier[-1], True), (earlier[-1], False)))),
+        tokens=draw(st.sampled_from((0, 0, 0, 100))),
     )
 
 
@@ -313,6 +329,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         faults=tuple(draw(st.lists(fault_draws(tools), min_size=draw(st.integers(0, 3)), max_size=5))),
         budget_usd=draw(st.sampled_from((None, None, 0.03, 0.1, 0.3))),
         deadline_s=draw(st.sampled_from((None, None, 0.7, 3.0, 20.0))),
+        tokens=draw(st.sampled_from((None,) * 9 + (150,))),
+        llm_calls=draw(st.sampled_from((None,) * 9 + (1,))),
+        tool_calls=draw(st.sampled_from((None,) * 9 + (4,))),
         starts=starts,
         cancel_at=draw(st.sampled_from((None, None, None, None, 0.05, 0.8, 2.1))),
         concurrency=draw(st.sampled_from((64, 64, 1, 2))),

@@ -56,6 +56,9 @@ def rescuable(draw: st.DrawFn) -> Scenario:
         faults=faults,
         budget_usd=draw(st.sampled_from((None, 50.0))),
         deadline_s=draw(st.sampled_from((None, 1000.0))),
+        tokens=None,
+        llm_calls=None,
+        tool_calls=None,
         cancel_at=None,
     )
 
@@ -84,7 +87,7 @@ def test_the_drawn_scenarios_are_worth_something() -> None:
     seen_events: set[str] = set()
     outcomes: set[str] = set()
 
-    @settings(max_examples=400, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=800, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
     @given(scenarios())
     def collect(scenario: Scenario) -> None:
         played = play(scenario)

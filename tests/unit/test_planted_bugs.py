@@ -5,6 +5,7 @@ it is violates nothing. What a mutant is caught by is written beside it, so that
 """
 # pyright: reportPrivateUsage=false, reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -13,11 +14,12 @@ import pytest
 
 from agentroute.graph.cost import NOTHING, Amounts
 from agentroute.guard.failures import Failure
-from agentroute.guard.ledger import UNLIMITED, Ledger, Limits
+from agentroute.guard.ledger import UNLIMITED, Ledger, Limits, Reservation
 from agentroute.ids import NanoUsd
 from agentroute.ports import Tool, Values
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.health import Health
+from agentroute.run import outlook
 from agentroute.run.choices import Finish
 from agentroute.run.events import (
     AttemptAbandoned,
@@ -38,6 +40,7 @@ from agentroute.runtime.executor import Executor, Flight
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls
 from agentroute.testing.faults import Fault
+from tests.properties.money_cases import Deal, settle
 from tests.properties.run_cases import Scenario, ToolDraw, play
 
 SEARCH = ToolDraw("search", ("start",), ("found",), usd=0.01, usd_max=0.02, seconds=0.1)
@@ -95,6 +98,16 @@ GALLERY: dict[str, Scenario] = {
     "too dear": replace(CALM, budget_usd=0.05, tools=(SEARCH, WEATHER, BOOK, PACK, LEAVE)),
     "cut off while it books": replace(CALM, cancel_at=0.15),
     "cut off while it looks": replace(CALM, cancel_at=0.05),
+    "of few calls": with_faults(
+        Fault(type="error", target="search", status=500, attempts=(1, 1)), goals=LADDER[::2], tool_calls=3
+    ),
+    "of few words": replace(
+        CALM,
+        tools=(replace(SEARCH, tokens=100), WEATHER, BOOK, replace(PACK, tokens=100), LEAVE),
+        tokens=150,
+        llm_calls=2,
+    ),
+    "a tool that charges too much": with_faults(Fault(type="price_change", target="search", factor=9.0)),
     "two sagas": with_faults(Fault(type="error", target="leave", status=404), goals=(LADDER[0], LADDER[2]), tools=TRIP),
 }
 
@@ -307,6 +320,16 @@ def bottomless(self: Ledger, limits: Limits = UNLIMITED, **_: Any) -> None:
     self.spent = self.reserved = NOTHING
 
 
+def uncounted(patch: pytest.MonkeyPatch) -> None:
+    has_room = Ledger._has_room
+
+    def careless(self: Ledger, worst: Amounts, held: Amounts) -> bool:
+        return self.limits is UNLIMITED or has_room(self, Amounts(worst.usd, *(-(10**9),) * 3), held)
+
+    patch.setattr(Ledger, "_has_room", careless)
+    patch.setattr(outlook, "within_counts", lambda _, route, __: route)
+
+
 def second_answer_counts(patch: pytest.MonkeyPatch) -> None:
     made = RunState._made
     patch.setattr(RunState, "_made", lambda self, event, **_: made(self, event))
@@ -333,6 +356,9 @@ MUTANTS: dict[str, tuple[Plant, set[int]]] = {
     "calls are free": (free_of_charge, {3}),
     "nothing is reserved": (changing(too_little_reserved), {3}),
     "the budget never refuses": (replacing(Ledger, "__init__", bottomless), {3}),
+    "counts are not limited": (uncounted, {3}),
+    "nobody raises the alarm": (replacing(Executor, "_alarms", lambda *_: []), {3}),
+    "less is held than a call can do with": (replacing(Outlook, "hold_for", lambda *_: NOTHING), {3}),
     "an open breaker is a way": (replacing(HealthBoard, "admits", lambda *_: True), {8}),
     "an infinite edge is walked": (infinite_edges, {8}),
     "a closed tool is a way": (closed_tools_as_ways, {8}),
@@ -365,3 +391,64 @@ def test_the_planted_bug_is_caught(bug: str, monkeypatch: pytest.MonkeyPatch) ->
             if isinstance(crash, KeyboardInterrupt):
                 raise
     assert caught >= expected
+
+
+# -------------------------------------------------------------------- bugs about money that only many runs show
+
+SHARED = Deal(
+    runs=12,
+    budget=(30, 300, 3, 6),
+    quotas=(((150, 900, 16, 30), None),),
+    inner_quotas=(((40, None, None, None), None),),
+    modes=(("fair",), ("fair",), ("fair", "garbage", "lost"), ("fair",), ("fair", "fair", "greedy")),
+    concurrency=3,
+)
+"""Runs that share quotas, with an agent within, a model that can do with less, and somebody who charges too much."""
+
+
+def forgets_its_parent(self: Reservation) -> Ledger:
+    return Ledger(Limits(usd=self.amounts.usd))
+
+
+def granted_in_full(patch: pytest.MonkeyPatch) -> None:
+    begin = Executor.begin
+
+    async def generous(self: Executor, call: Any) -> Flight | None:
+        flight = await begin(self, call)
+        if flight is not None:
+            flight.reservation.amounts = call.tool.worst
+        return flight
+
+    patch.setattr(Executor, "begin", generous)
+
+
+def never_given_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Executor, "let_go", lambda self, flight: self._services.board.forget(flight.ticket))
+
+
+def alarms_unheard(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HealthBoard, "quarantine", lambda *_: None)
+
+
+MONEY_MUTANTS: dict[str, tuple[Plant, str]] = {
+    "counts are not limited": (uncounted, "model_calls of 16"),
+    "a carved ledger forgets its parent": (replacing(Reservation, "carve", forgets_its_parent), "the quota says"),
+    "alarms are not heard": (alarms_unheard, "although it had been put aside"),
+    "a reservation that was made smaller is granted in full": (granted_in_full, "is still held"),
+    "what was not called after all is not given back": (never_given_back, "is still held"),
+}
+
+
+def test_many_runs_that_share_quotas_violate_nothing() -> None:
+    settled = settle(SHARED)
+    assert settled.wrong() == []
+    assert settled.till.shrunk > 0
+    assert settled.till.put_aside
+
+
+@pytest.mark.parametrize("bug", MONEY_MUTANTS)
+def test_the_planted_bug_about_money_is_caught(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, said = MONEY_MUTANTS[bug]
+    plant(monkeypatch)
+    wrong = settle(SHARED).wrong()
+    assert [what for what in wrong if re.search(said, what)], wrong

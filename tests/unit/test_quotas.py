@@ -1,17 +1,27 @@
 """Quotas: limits of all runs together, and what runs do when others hold what they need."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 import pytest
 
+from agentroute.adapters.memory_journal import MemoryJournal
+from agentroute.agent import Agent
+from agentroute.attempt import current
 from agentroute.errors import DefinitionError, InputError
+from agentroute.graph.artifact import ArtifactType
+from agentroute.graph.goal import Goal
+from agentroute.graph.tool import ToolSpec
 from agentroute.guard.budget import Budget, Quota
+from agentroute.ids import ArtifactId, RunId
+from agentroute.ports import Tool, Values
 from agentroute.routing.health import Health
-from agentroute.run.events import AttemptStarted, Quarantined, Waiting
-from agentroute.testing.fakes import fake_tool
+from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptStarted, Event, Quarantined, Waiting
+from agentroute.testing.fakes import fake_tool, fake_verifier
 from agentroute.testing.faults import Fault
+from agentroute.testing.virtual_time import VirtualClock
 from tests.laboratory import Bench, Experiment, bench, experiment, in_virtual_time
 
 GOALS = {"done": ["done"]}
@@ -149,3 +159,122 @@ def test_quotas_that_mean_nothing_are_refused(limits: dict[str, float], why: str
 def test_what_is_reserved_is_on_record() -> None:
     (started,) = experiment([fake_tool("t", ["start"], ["a"], tokens=70)], {"a": ["a"]}).of(AttemptStarted)
     assert started.tokens == 70
+
+
+@in_virtual_time
+async def test_calls_that_wait_for_their_turn_are_not_made_once_the_tool_is_put_aside() -> None:
+    greedy = Fault(type="price_change", target="call", factor=9.0)
+    tried = bench([call(usd_max=0.02)], GOALS, faults=[greedy], max_concurrency=1)
+    runs = await together(tried, 5)
+    assert outcomes(runs) == ["escalated"] * 4 + ["succeeded"]
+    assert len(tried.injector.seen) == 1
+    gone = [each for run in runs for each in run.of(AttemptAbandoned)]
+    assert {(each.called, each.spent, each.reason) for each in gone} == {
+        (False, 0, "the tool was put aside before its turn came")
+    }
+
+
+@in_virtual_time
+async def test_who_claims_more_tokens_than_the_worst_case_is_put_aside() -> None:
+    async def chat(_: object) -> str:
+        current().tokens = (90, 20)
+        return "done"
+
+    spec = call(calls_model=True, tokens=100).spec
+    tried = bench([Talking(spec, chat)], GOALS, budget=Budget(tokens=100))
+    done = await tried.run()
+    (alarm,) = done.of(Quarantined)
+    assert alarm.reason == "it used 110 tokens, where 100 are the worst case"
+
+
+@in_virtual_time
+async def test_the_alarm_is_raised_for_a_call_that_is_cut_off_too() -> None:
+    async def charge(_: object) -> str:
+        current().charge(usd=1.0)
+        await anyio.sleep(9.0)
+        return "never"
+
+    tried = bench([Talking(call().spec, charge)], GOALS)
+    with anyio.move_on_after(1.0):
+        await tried.run()
+    events = [record.event for record in await tried.journal.read(RunId("run"))]
+    (alarm,) = [event for event in events if isinstance(event, Quarantined)]
+    assert alarm.reason == "it charged 1 USD, where 0.05 are the worst case"
+    assert list(tried.agent.put_aside) == ["call"]
+
+
+@in_virtual_time
+async def test_nobody_asks_a_verifier_that_was_put_aside() -> None:
+    book = fake_tool("book", ["start"], ["done"], effect="once", verify="find")
+    find = Talking(fake_verifier(book).spec, lambda _: charged(1.0))
+    lost = Fault(type="ack_lost", target="book")
+    tried = bench([book, find], GOALS, faults=[lost])
+    first, second = await tried.run("first"), await tried.run("second")
+    assert [each.tool for each in first.of(Quarantined)] == ["find"]
+    assert second.result.outcome == "escalated"
+    assert len(tried.injector.seen) == 3
+
+
+@in_virtual_time
+async def test_a_window_counts_what_a_call_cost_from_when_it_is_over() -> None:
+    """A call of 59 seconds is billed at its end: two seconds later, its minute has just begun."""
+    tried = bench([call(usd=0.05, seconds=59.0, timeout_s=90.0)], GOALS, quotas=[Quota(usd=0.05, per_s=60.0)])
+    assert (await tried.run("first")).result.outcome == "succeeded"
+    await anyio.sleep(2.0)
+    assert (await tried.run("second")).result.outcome == "escalated"
+    await anyio.sleep(61.0)
+    assert (await tried.run("third")).result.outcome == "succeeded"
+
+
+class Torn(MemoryJournal):
+    """A journal that cannot be written any more after so many facts."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    async def append(self, run: RunId, event: Event) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise ConnectionRefusedError("the database is gone")
+        await super().append(run, event)
+
+
+@in_virtual_time
+async def test_a_run_within_that_breaks_off_is_charged_with_what_it_has_paid() -> None:
+    """The success of its first step cannot be recorded, and was paid for."""
+    steps = [fake_tool("one", ["start"], ["half"], usd=0.01), fake_tool("two", ["half"], ["done"], usd=0.01)]
+    inner = Agent(name="inner", tools=steps, goals=[Goal("done", ["done"])], journal=Torn(3))
+    tried = bench([inner.as_tool(name="call")], GOALS, quotas=[Quota(usd=1.0)])
+    done = await tried.run()
+    assert done.result.outcome == "escalated"
+    assert next(failure.spent for failure in done.of(AttemptFailed)) == 10_000_000
+
+
+@in_virtual_time
+async def test_a_run_within_does_not_wait_for_what_its_own_caller_holds() -> None:
+    inner = Agent(name="inner", tools=[call()], goals=[Goal("done", ["done"])], clock=VirtualClock())
+    tried = bench([inner.as_tool(name="sub")], GOALS, budget=Budget(tool_calls=1))
+    done = await tried.run()
+    assert done.result.outcome == "escalated"
+    assert done.result.duration_s < 1.0
+
+
+async def charged(usd: float) -> str:
+    current().charge(usd=usd)
+    return "done"
+
+
+@dataclass
+class Talking:
+    """A tool that does what it is told, under somebody's contract."""
+
+    spec: ToolSpec
+    say: Callable[[object], Awaitable[str]]
+    types: Mapping[ArtifactId, ArtifactType] = field(default_factory=dict[ArtifactId, ArtifactType])
+    when: Any = None
+    ensure: Any = None
+    auxiliaries: Sequence[Tool] = ()
+
+    async def call(self, inputs: Values) -> Values:
+        return {"done": await self.say(inputs)}  # pyright: ignore[reportReturnType]

@@ -20,7 +20,7 @@ from agentroute.graph.cost import Amounts, Cost, checked
 from agentroute.graph.goal import resolve_need
 from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.guard.ledger import Reservation
-from agentroute.ids import ArtifactId, ToolId, dollars
+from agentroute.ids import ArtifactId, NanoUsd, ToolId, dollars
 from agentroute.ports import Completion, Guard, LanguageModel, Tool, Values
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -169,7 +169,7 @@ class ModelStep:
         try:
             messages = step.messages(inputs)
             max_tokens = self._max_tokens(messages, attempt.reservation)
-            bill = dollars(self.spec.cost.worst)  # also for a call that is cut off: it may have been billed
+            bill = self._worst(attempt.reservation)  # also for a call that is cut off: it may have been billed
             completion = await step.language_model.complete(
                 self.model,
                 messages,
@@ -193,6 +193,11 @@ class ModelStep:
         if completion.usd is not None:
             attempt.tokens = (completion.input_tokens, completion.output_tokens)
         return {step.output.id: step.read(completion, max_tokens)}
+
+    def _worst(self, held: Reservation | None) -> float:
+        """USD that a call costs at most: it is not asked for more than what was reserved pays for."""
+        worst = self.spec.cost.worst
+        return dollars(worst if held is None else NanoUsd(min(worst, held.amounts.usd)))
 
     def _max_tokens(self, messages: Sequence[Mapping[str, str]], held: Reservation | None) -> int:
         """Tokens that the answer may have: as declared, or as many as what was reserved pays for."""

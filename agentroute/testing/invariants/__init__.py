@@ -7,7 +7,7 @@ Numbers of the invariants:
 
 1. Every fault that was triggered is answered: by a retry, a reroute, a demotion, an escalation, or a proof of no harm.
 2. No result that differs from the ground truth, and no effect that nobody owns up to.
-3. Reserved plus spent never exceeds the budget.
+3. Reserved plus spent never exceeds the budget, in money, tokens or calls, but for what an alarm was raised about.
 4. At most one standing effect per run, tool and key; none is tried again while it may have happened.
 5. Exactly one terminal event, at the end, and by the deadline.
 6. The journal has no gap, is chained, and says what the result says; every call has its intent on record before it.
@@ -41,7 +41,7 @@ from agentroute.testing.invariants.canonical import decision_journal
 from agentroute.testing.invariants.case import Case, Result, Violation
 from agentroute.testing.invariants.effects import RAN, doubts_are_settled_first, effects_are_single, sagas_run_backwards
 from agentroute.testing.invariants.ending import ends_in_time, ends_once
-from agentroute.testing.invariants.money import budget_is_kept, charges_are_covered
+from agentroute.testing.invariants.money import budget_is_kept, charges_are_covered, nobody_put_aside_is_called
 from agentroute.testing.invariants.truth import effects_are_owned, outcome_is_earned, result_is_true, undetectable
 
 __all__ = [
@@ -68,6 +68,7 @@ CHECKS: tuple[Check, ...] = (
     effects_are_owned,
     budget_is_kept,
     charges_are_covered,
+    nobody_put_aside_is_called,
     effects_are_single,
     doubts_are_settled_first,
     sagas_run_backwards,

@@ -87,6 +87,9 @@ class Case:
         health: Settings of the agent.
         budget_usd: The limit that was set, in USD.
         deadline_s: The limit that was set, in seconds.
+        tokens: The limit that was set on tokens.
+        llm_calls: The limit that was set on model calls.
+        tool_calls: The limit that was set on calls of tools.
         triggered: The injector's ledger, of this run or of many.
         seen: The injector's calls, of this run or of many; None if there was no injector.
         world: Ground truth, if there is any.
@@ -109,3 +112,6 @@ class Case:
     secrets: Sequence[str] = ()
     outputs: Sequence[str] = ()
     epsilon_s: float = 0.05
+    tokens: int | None = None
+    llm_calls: int | None = None
+    tool_calls: int | None = None

@@ -1,66 +1,134 @@
-"""3: reserved plus spent never exceeds the budget."""
+"""3: reserved plus spent never exceeds the budget, in money, tokens, model calls or tool calls."""
 
+from agentroute.graph.cost import NOTHING, Amounts
 from agentroute.ids import nanos
-from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptStarted, AttemptSucceeded, Chosen, Rerouted
-from agentroute.testing.invariants.account import Account, Found, ledger
+from agentroute.run.events import (
+    AttemptAbandoned,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    Chosen,
+    Event,
+    Quarantined,
+    Rerouted,
+)
+from agentroute.testing.invariants.account import Account, Found, Life, ledger
 from agentroute.testing.invariants.effects import doubled_on_the_way
+
+UNITS = ("nano-dollars", "tokens", "model calls", "tool calls")
 
 
 def budget_is_kept(account: Account) -> Found:
     """Reserved plus spent stays within the budget, and what is said to be left is left."""
-    limit = None if account.case.budget_usd is None else nanos(account.case.budget_usd)
-    lied, overcharged = _lied_to(account), 0
-    reserved: dict[int, int] = {}
-    spent = 0
+    books = _Books(account)
     for event in account.events:
+        books.enter(event)
+        yield from books.look(event)
+
+
+class _Books:
+    """Every amount of one run, entered as the journal tells it."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        case = account.case
+        usd = None if case.budget_usd is None else nanos(case.budget_usd)
+        self.limits = (usd, case.tokens, case.llm_calls, case.tool_calls)
+        self.alarmed = _alarmed(account)
+        self.held: dict[int, Amounts] = {}
+        self.spent = self.overcharged = NOTHING
+
+    @property
+    def total(self) -> Amounts:
+        total = self.spent
+        for amounts in self.held.values():
+            total = total.plus(amounts)
+        return total
+
+    def enter(self, event: Event) -> None:
         match event:
             case AttemptStarted():
-                reserved[event.attempt] = event.reserved
+                self.held[event.attempt] = _reserved(event)
             case AttemptSucceeded() | AttemptFailed() | AttemptAbandoned():
-                held = reserved.pop(event.attempt, 0)
-                spent += event.spent
-                overcharged += max(0, event.spent - held) if event.attempt in lied else 0
+                held = self.held.pop(event.attempt, NOTHING)
+                called = not isinstance(event, AttemptAbandoned) or event.called
+                counts = held._replace(usd=0, tokens=0) if called else NOTHING
+                used = counts._replace(usd=event.spent, tokens=event.used_tokens)
+                self.spent = self.spent.plus(used)
+                if event.attempt in self.alarmed:
+                    self.overcharged = self.overcharged.plus(Amounts(*(max(0, x) for x in used.minus(held))))
             case Chosen():
-                spent += event.spent
-            case Rerouted() if limit is not None and event.budget_left != max(
-                0, limit - spent - sum(reserved.values())
-            ):
-                left = limit - spent - sum(reserved.values())
-                yield 3, f"at {event.at:g} s {event.budget_left} are said to be left, but it is {left}"
+                self.spent = self.spent.plus(Amounts(event.spent, event.used_tokens, int(event.model_called)))
             case _:
                 pass
-        # What a provider charged above its word stands; nothing may be begun on the strength of it.
-        allowed = None if limit is None else limit + (0 if isinstance(event, AttemptStarted) else overcharged)
-        if allowed is not None and spent + sum(reserved.values()) > allowed:
-            yield (
-                3,
-                f"at {event.at:g} s {spent} are spent and {sum(reserved.values())} reserved of {allowed} nano-dollars",
-            )
+
+    def look(self, event: Event) -> Found:
+        """Add up after an event. What was charged above somebody's word stands; nothing may begin on its strength."""
+        beyond = NOTHING if isinstance(event, AttemptStarted) else self.overcharged
+        for used, limit, more, unit in zip(self.total, self.limits, beyond, UNITS, strict=True):
+            if limit is not None and used > limit + more:
+                yield 3, f"at {event.at:g} s {used} {unit} are spent or reserved of {limit + more}"
+        if isinstance(event, Rerouted) and self.limits[0] is not None:
+            left = self.limits[0] - self.total.usd
+            if event.budget_left != max(0, left):
+                yield 3, f"at {event.at:g} s {event.budget_left} are said to be left, but it is {left}"
 
 
 def charges_are_covered(account: Account) -> Found:
-    """The worst case is what was reserved, no attempt costs more, and the providers' bill is on the books."""
+    """The worst case is what was reserved, no attempt uses more without an alarm, and the bill is on the books."""
+    alarmed = _alarmed(account)
     for life in account.lives.values():
-        if life.started.reserved != life.spec.cost.worst:
-            yield 3, f"attempt {life.started.attempt} reserved {life.started.reserved}, not {life.spec.cost.worst}"
-        lied = life.started.attempt in _lied_to(account)
-        if life.end is not None and life.end.spent > life.started.reserved and not lied:
-            yield (
-                3,
-                f"attempt {life.started.attempt} cost {life.end.spent}, more than the {life.started.reserved} reserved",
-            )
+        yield from _is_covered(life, alarmed=life.started.attempt in alarmed)
     world, case = account.case.world, account.case
     booked = sum(life.end.spent for life in account.lives.values() if life.end is not None)
     if world is not None and not account.cut_off and world.paid[case.run] > booked + _unknowable(account):
         yield 3, f"providers charged {world.paid[case.run]} nano-dollars, the journal knows of {booked}"
 
 
+def _is_covered(life: Life, *, alarmed: bool) -> Found:
+    started, least, worst = life.started, life.spec.least, life.spec.worst
+    name, held = f"attempt {started.attempt}", _reserved(started)
+    for amount, low, high, unit in zip(held, least, worst, UNITS, strict=True):
+        if not low <= amount <= high:
+            between = str(high) if low == high else f"{low} to {high}"
+            yield 3, f"{name} reserved {amount} {unit}, not {between}"
+    if life.end is None or alarmed:
+        return
+    if life.end.spent > held.usd:
+        yield 3, f"{name} cost {life.end.spent}, more than the {held.usd} reserved, and nobody raised the alarm"
+    if life.end.used_tokens > held.tokens:
+        yield 3, f"{name} used {life.end.used_tokens} tokens, more than the {held.tokens} reserved, without an alarm"
+
+
+def nobody_put_aside_is_called(account: Account) -> Found:
+    """Who has charged more than it may, or told lies about it, is not called again by the run that has seen it."""
+    put_aside: set[str] = set()
+    for event in account.events:
+        match event:
+            case Quarantined():
+                put_aside.add(event.tool)
+            case AttemptStarted() if event.tool in put_aside and _was_called(account, event.attempt):
+                yield 3, f"attempt {event.attempt} calls {event.tool}, which has been put aside"
+            case _:
+                pass
+
+
+def _was_called(account: Account, attempt: int) -> bool:
+    end = account.lives[attempt].end if attempt in account.lives else None
+    return not isinstance(end, AttemptAbandoned) or end.called
+
+
+def _reserved(event: AttemptStarted) -> Amounts:
+    return Amounts(event.reserved, event.tokens, int(event.calls_model), 1)
+
+
+def _alarmed(account: Account) -> set[int]:
+    """Attempts that an alarm was raised about."""
+    return {event.attempt for event in account.events if isinstance(event, Quarantined)}
+
+
 def _unknowable(account: Account) -> int:
     """What the bill may be off by: requests that arrived twice, and those whose price is another than was told."""
-    off = doubled_on_the_way(account) | _lied_to(account)
+    lied = {entry.attempt for entry in ledger(account) if entry.fault.type == "price_change"}
+    off = doubled_on_the_way(account) | lied
     return sum(life.started.reserved for attempt, life in account.lives.items() if attempt in off)
-
-
-def _lied_to(account: Account) -> set[int]:
-    """Attempts that were charged another price than was declared."""
-    return {entry.attempt for entry in ledger(account) if entry.fault.type == "price_change"}
