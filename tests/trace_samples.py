@@ -19,6 +19,7 @@ from agentroute.run.events import (
     Hedged,
     LateResultFenced,
     Option,
+    Quarantined,
     Rerouted,
     Resumed,
     Retried,
@@ -152,6 +153,7 @@ BEFORE_THE_PERSON: Sequence[Event] = (
     started(3.2, 10, "news"),
     Hedged(3.25, AttemptId(10), ToolId("news"), tools("news"), tools("digest"), usd(2), True, "no answer in 0.05 s"),
     AttemptAbandoned(3.3, AttemptId(10), ToolId("news"), usd(0.5), "no longer on the route"),
+    Quarantined(3.3, AttemptId(7), ToolId("hotel"), "charged 0.001000 USD, its worst case is 0.000500 USD"),
     LateResultFenced(3.4, AttemptId(7), ToolId("hotel"), True),
     Suspended(3.4, MENU, "no route to 'booked': insure (failed 1 times)"),
 )

@@ -94,6 +94,7 @@ route search_a > rate > book  0.013000 USD, proven cheapest
 ├── hedged news: no answer in 0.05 s
 │     beside it: digest
 │     0.002000 USD, proven cheapest
+├── put aside hotel, for all runs: charged 0.001000 USD, its worst case is 0.000500 USD
 ├── hotel came back late with a result, which was not used
 ├── escalate  waiting for a person
 │     no route to 'booked': insure (failed 1 times)
