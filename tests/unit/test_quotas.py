@@ -1,13 +1,16 @@
 """Quotas: limits of all runs together, and what runs do when others hold what they need."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from agentroute.agent import Agent
 from agentroute.errors import DefinitionError, InputError
 from agentroute.guard.budget import Budget, Quota
+from agentroute.ids import ToolId
 from agentroute.routing.health import Health
 from agentroute.run.events import AttemptStarted, Quarantined, Waiting
 from agentroute.testing.fakes import fake_tool
@@ -149,3 +152,23 @@ def test_quotas_that_mean_nothing_are_refused(limits: dict[str, float], why: str
 def test_what_is_reserved_is_on_record() -> None:
     (started,) = experiment([fake_tool("t", ["start"], ["a"], tokens=70)], {"a": ["a"]}).of(AttemptStarted)
     assert started.tokens == 70
+
+
+def test_a_graph_file_gives_an_agent_its_quotas_and_its_budget(tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text(
+        """\
+version: "1"
+name: flow
+tools: [{name: look, produces: [seen], effect: read, cost: {usd: 0.01, usd_max: 0.03, usd_least: 0.02}}]
+goals: [{name: looked, requires: [seen]}]
+budget: {usd: 0.1, tokens: 1000, tool_calls: 5, finish_share: 0.5}
+quotas: [{tool_calls: 1}, {usd: 1, per_s: 60}]
+""",
+        encoding="utf-8",
+    )
+    agent = Agent.from_graph(file, tools={"look": lambda: "a bird"}, trace=False)
+    assert agent.budget == Budget(usd=0.1, tokens=1000, tool_calls=5, finish_share=0.5)
+    assert agent.quotas == (Quota(tool_calls=1), Quota(usd=1, per_s=60))
+    assert agent.graph.tools[ToolId("look")].least.usd == 20_000_000
+    assert [agent.run_sync().outcome for _ in range(2)] == ["succeeded", "escalated"]
