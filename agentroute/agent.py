@@ -333,6 +333,11 @@ class Agent:
         return self._services.budget
 
     @property
+    def quotas(self) -> tuple[Quota, ...]:
+        """Limits of all runs together."""
+        return self._quotas
+
+    @property
     def health(self) -> Health:
         """How quickly trust in a tool is lost and regained."""
         return self._services.board.settings
@@ -561,7 +566,7 @@ class Agent:
             path: The file; `agentroute schema graph` prints its format.
             tools: Code for the file's tools by name: functions, whose parameters are artifacts by name, or tools.
             mcp: Servers for those tools that the file binds with ``mcp:``.
-            **options: As for `Agent`; what the file says (name, goals, rates, budget) is its to say.
+            **options: As for `Agent`; what the file says (name, goals, rates, budget, quotas) is its to say.
 
         Raises:
             DocumentError: The file is refused, with ``file:line:column``.
@@ -571,7 +576,6 @@ class Agent:
         from agentroute.adapters.files import read_graph
 
         document = read_graph(path)
-        limits = document.budget
         return cls(
             name=document.name,
             tools=bind(document, str(path), tools or {}, mcp),
@@ -579,7 +583,8 @@ class Agent:
                 Goal(goal.name, list(map(_as_written, goal.spec.requires)), goal.utility) for goal in document.goals
             ],
             rates=document.rates.rates,
-            budget=Budget(limits.usd, limits.deadline_s, limits.llm_calls),
+            budget=Budget(**document.budget.given),
+            quotas=[Quota(**entry.given) for entry in document.quotas],
             **options,
         )
 

@@ -19,6 +19,7 @@ from agentroute.run.events import (
     Hedged,
     LateResultFenced,
     Option,
+    Quarantined,
     Rerouted,
     Resumed,
     Retried,
@@ -51,7 +52,7 @@ def tools(*names: str) -> tuple[ToolId, ...]:
 
 def begun(agent: str = "travel", goal: str = "booked", *, wall: float = START, at: float = 0.0) -> RunStarted:
     inputs = {ArtifactId("Trip"): {"to": "Lisbon"}}
-    return RunStarted(at, agent, GoalId(goal), inputs, wall, usd(50), 30.0, 1)
+    return RunStarted(at, agent, GoalId(goal), inputs, wall, usd(50), 30.0, 1, tokens=1000)
 
 
 def started(
@@ -67,7 +68,10 @@ def started(
     calls_model: bool = False,
 ) -> AttemptStarted:
     subject = None if about is None else AttemptId(about)
-    return AttemptStarted(at, AttemptId(attempt), ToolId(tool), number, key, usd(reserved), role, subject, calls_model)
+    most = 400 if calls_model else 0
+    return AttemptStarted(
+        at, AttemptId(attempt), ToolId(tool), number, key, usd(reserved), role, subject, calls_model, most
+    )
 
 
 def succeeded(
@@ -81,7 +85,7 @@ def succeeded(
     outputs: dict[str, object] | None = None,
 ) -> AttemptSucceeded:
     made = {ArtifactId(name): value for name, value in (outputs or {f"made by {tool}": 1}).items()}
-    return AttemptSucceeded(at, AttemptId(attempt), ToolId(tool), made, usd(spent), model, tokens)
+    return AttemptSucceeded(at, AttemptId(attempt), ToolId(tool), made, usd(spent), model, tokens, sum(tokens or ()))
 
 
 def failed(  # noqa: PLR0917  # a line of a list reads better without names
@@ -152,6 +156,7 @@ BEFORE_THE_PERSON: Sequence[Event] = (
     started(3.2, 10, "news"),
     Hedged(3.25, AttemptId(10), ToolId("news"), tools("news"), tools("digest"), usd(2), True, "no answer in 0.05 s"),
     AttemptAbandoned(3.3, AttemptId(10), ToolId("news"), usd(0.5), "no longer on the route"),
+    Quarantined(3.3, AttemptId(7), ToolId("hotel"), "charged 0.001000 USD, its worst case is 0.000500 USD"),
     LateResultFenced(3.4, AttemptId(7), ToolId("hotel"), True),
     Suspended(3.4, MENU, "no route to 'booked': insure (failed 1 times)"),
 )

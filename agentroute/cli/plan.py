@@ -52,6 +52,8 @@ def plan(  # one parameter per option
         proof = "proven cheapest" if found.optimal else "best found, not proven cheapest"
         click.echo(f"{found.goal}: {' -> '.join(found.tools) or 'nothing to do'}")
         click.echo(f"expected cost {found.weight:.6f} USD{extra} ({proof})")
+        for warning in found.warnings:
+            click.echo(f"warning: {warning}")
     else:
         click.echo(f"{found.goal}: no route. {found.reason}")
     if not as_json:

@@ -217,12 +217,21 @@ def as_text(agent: Agent, result: RunResult) -> str:
         f"cost      {result.cost_usd:.6f} USD in {result.duration_s:.2f} s",
         f"trace     agentroute trace show {result.run_id}",
     ]
+    if limits := _limits(result):
+        lines.insert(-1, f"limits    {limits}")
     lines[1:1] = [f"result    {name}: {_brief(value)}" for name, value in reached.items()]
     if result.left_behind:
         lines.insert(1, f"look at   {', '.join(result.left_behind)}: their effects remain, or may")
     if result.suspended:
         lines.insert(1, f"waits     for a person to choose from: {', '.join(result.menu)}")
     return "\n".join(lines)
+
+
+def _limits(result: RunResult) -> str:
+    """What was used of each thing that was limited by its number."""
+    used = {"llm_calls": "model calls", "tokens": "tokens", "tool_calls": "tool calls"}
+    counted = ((what, getattr(result, name), result.limits.get(name)) for name, what in used.items())
+    return ", ".join(f"{number:,} of {limit:,} {what}" for what, number, limit in counted if limit is not None)
 
 
 def _brief(value: object) -> str:

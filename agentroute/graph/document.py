@@ -17,6 +17,7 @@ from agentroute.graph.entries import (
     GoalEntry,
     JoinEntry,
     Name,
+    QuotaEntry,
     RatesEntry,
     ToolEntry,
     mentioned,
@@ -28,6 +29,7 @@ from agentroute.graph.yaml_positions import LIMITS, Limits, Loc, brief
 
 MOST_TOOLS = 10_000
 MOST_GOALS = 1_000
+MOST_QUOTAS = 100
 MOST_RUNGS = 100_000
 """Bound on all joins of a file together: k of n becomes ``k * (n - k + 1)`` items in the compiled graph."""
 
@@ -57,6 +59,9 @@ class GraphDocument(Entry):
 
     budget: BudgetEntry = BudgetEntry()
     """Limits of one run."""
+
+    quotas: Annotated[tuple[QuotaEntry, ...], Strict(strict=False), Field(max_length=MOST_QUOTAS)] = ()
+    """Limits of all runs together, in one process; all of them hold."""
 
     @model_validator(mode="after")
     def _holds_together(self) -> "GraphDocument":
@@ -93,8 +98,8 @@ def graph_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of graph files, for editors.
 
     It cannot say everything that `parse_graph` checks: unique names, references between tools and goals,
-    ``k <= n``, ``usd <= usd_max``, that names are printable, that a tool which reads has nothing to
-    compensate, and that 1.0 is not written for a whole number.
+    ``k <= n``, ``usd <= usd_max``, ``usd_least <= usd_max``, that a quota limits something, that names are printable,
+    that a tool which reads has nothing to compensate, and that 1.0 is not written for a whole number.
     """
     return model_schema(GraphDocument, schema_id=SCHEMA_ID, title="agentroute graph file", example=_EXAMPLE)
 
@@ -117,7 +122,8 @@ _EXAMPLE = {
         {"name": "booked", "requires": ["booking"]},
         {"name": "options-only", "requires": ["flights"], "utility": 0.4},
     ],
-    "budget": {"usd": 0.05, "deadline_s": 30, "llm_calls": 1},
+    "budget": {"usd": 0.05, "deadline_s": 30, "llm_calls": 1, "tool_calls": 20},
+    "quotas": [{"usd": 5, "per_s": 86400}],
 }
 
 

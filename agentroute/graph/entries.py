@@ -149,12 +149,21 @@ class CostEntry(Entry):
     risk: Share = 0.0
     """Expected share of attempts that go wrong, 0 to 1."""
 
+    usd_least: Annotated[Amount | None, Given()] = None
+    """Worst price that an attempt can keep to where the budget is short, in USD, for tools that are told what is
+    reserved for them. The same as `usd_max` if left out."""
+
     @model_validator(mode="after")
     def _worst_is_worse(self) -> "CostEntry":
-        if self.usd_max is not None and self.usd_max < self.usd:
-            why = f"{self.usd_max:g} is below usd ({self.usd:g}); it is the worst case"
-            refuse([mistake(("usd_max",), why)])
+        refuse(self._mistakes())
         return self
+
+    def _mistakes(self) -> Iterator[InitErrorDetails]:
+        if self.usd_max is not None and self.usd_max < self.usd:
+            yield mistake(("usd_max",), f"{self.usd_max:g} is below usd ({self.usd:g}); it is the worst case")
+        worst = self.usd if self.usd_max is None else self.usd_max
+        if self.usd_least is not None and self.usd_least > worst:
+            yield mistake(("usd_least",), f"{self.usd_least:g} is above the worst case ({worst:g})")
 
 
 class McpEntry(Entry):
@@ -232,7 +241,7 @@ class ToolEntry(Entry):
             name=ToolId(self.name),
             requires=_needs(self.requires),
             produces=tuple(map(ArtifactId, self.produces)),
-            cost=Cost(self.cost.usd, self.cost.usd_max, self.cost.latency_s, self.cost.risk),
+            cost=Cost(**self.cost.model_dump()),
             effect=self.effect,
             timeout_s=self.timeout_s,
             provider=self.provider,
@@ -289,6 +298,51 @@ class BudgetEntry(Entry):
 
     llm_calls: Annotated[Count | None, Given()] = None
     """Model calls, of steps and of escalations together."""
+
+    tokens: Annotated[Count | None, Given()] = None
+    """Tokens that models read and write."""
+
+    tool_calls: Annotated[Count | None, Given()] = None
+    """Calls of tools, of models among them; retries, and calls to verify or undo, included."""
+
+    finish_share: Share = 1.0
+    """Share of the worst case of the rest of a route that must be affordable before a step is begun. With 1, a run
+    is never out of money in the middle of what it began, unless tools fail."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is said, by the names of the fields of `Budget`."""
+        return self.model_dump(exclude_none=True)
+
+
+class QuotaEntry(Entry):
+    """Limits of all runs together, in one process; what is left out is not limited."""
+
+    usd: Annotated[Amount | None, Given()] = None
+    """Money, in USD."""
+
+    llm_calls: Annotated[Count | None, Given()] = None
+    """Model calls."""
+
+    tokens: Annotated[Count | None, Given()] = None
+    """Tokens that models read and write."""
+
+    tool_calls: Annotated[Count | None, Given()] = None
+    """Calls of tools."""
+
+    per_s: Annotated[Seconds | None, Given()] = None
+    """Within any stretch of so many seconds; for as long as the agent lives, if left out."""
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> "QuotaEntry":
+        if not self.given.keys() - {"per_s"}:
+            refuse([mistake((), "limits nothing: give usd, llm_calls, tokens or tool_calls")])
+        return self
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is said, by the names of the fields of `Quota`."""
+        return self.model_dump(exclude_none=True)
 
 
 def _needs(entries: Sequence[str | JoinEntry]) -> tuple[Need, ...]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from agentroute.ids import dollars
+from agentroute.inspect.burn import burn_down
 from agentroute.inspect.traces import DEEPEST, Node, Run
 
 
@@ -12,6 +13,10 @@ def run_data(run: Run) -> dict[str, Any]:
         **run.summary(),
         "reason": run.reason,
         "budget_usd": None if run.budget is None else dollars(run.budget),
+        "llm_calls_limit": run.limits.model_calls,
+        "tokens_limit": run.limits.tokens,
+        "tool_calls_limit": run.limits.tool_calls,
+        "burn_down": [moment.as_data(run.started_ns) for moment in burn_down(run)],
         "spans": [_node(top, run.started_ns, 0) for top in run.tops],
     }
 

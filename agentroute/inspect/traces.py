@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from agentroute.adapters.telemetry import semconv
+from agentroute.guard.ledger import UNLIMITED, Limits
 from agentroute.ids import NanoUsd, dollars, nanos
 from agentroute.inspect.trace_files import MOST_BYTES, Span, read_spans, trace_files
 
@@ -92,7 +93,8 @@ class Run:
         escalations: Times somebody else had to decide.
         llm_calls: Model calls.
         cost: What it cost, in nano-dollars.
-        budget: Its limit, if it had one.
+        tokens: Tokens that models read and wrote, as they count against a limit.
+        limits: Its limits, as far as they are known.
         tops: Its spans: one per time it was started or taken up again; for an unfinished run, those whose parents are
             not there.
     """
@@ -111,13 +113,19 @@ class Run:
     escalations: int
     llm_calls: int
     cost: NanoUsd
-    budget: NanoUsd | None
+    tokens: int
+    limits: Limits
     tops: Sequence[Node]
 
     @property
     def started_at(self) -> str:
         """Its start as ISO 8601, UTC."""
         return isoformat(self.started_ns)
+
+    @property
+    def budget(self) -> NanoUsd | None:
+        """Its limit on money, in nano-dollars, if it had one."""
+        return None if self.limits.usd is None else NanoUsd(self.limits.usd)
 
     def nodes(self) -> Iterator[Node]:
         """All its spans, also those of runs that it made as a tool."""
@@ -143,6 +151,7 @@ class Run:
             "reroutes": self.reroutes,
             "escalations": self.escalations,
             "llm_calls": self.llm_calls,
+            "tokens": self.tokens,
             "cost_usd": dollars(self.cost),
         }
 
@@ -254,7 +263,8 @@ def _run(run_id: str, tops: list[Node]) -> Run:
         escalations=int(last.number(semconv.ESCALATIONS)),
         llm_calls=int(last.number(semconv.LLM_CALLS)),
         cost=nanos(last.number(semconv.COST_USD)),
-        budget=nanos(first.number(semconv.BUDGET_USD)) if semconv.BUDGET_USD in first.attributes else None,
+        tokens=int(last.number(semconv.TOKENS)),
+        limits=_limits(first),
         tops=[node for node in (*roots, *orphans) if id(node) not in inside],
     )
 
@@ -280,9 +290,21 @@ def _unfinished(run_id: str, tops: list[Node]) -> Run:
         escalations=sum(span.name == semconv.ESCALATE_SPAN for span in spans),
         llm_calls=sum(span.text(semconv.OPERATION) == semconv.CHAT_SPAN for span in attempts),
         cost=_spent(spans),
-        budget=None,
+        tokens=sum(int(span.number(semconv.TOKENS)) for span in spans),
+        limits=UNLIMITED,
         tops=tops,
     )
+
+
+def _limits(span: Span) -> Limits:
+    """What a run's own span says of its limits."""
+
+    def limit(name: str) -> int | None:
+        return int(span.number(name)) if name in span.attributes else None
+
+    usd = nanos(span.number(semconv.BUDGET_USD)) if semconv.BUDGET_USD in span.attributes else None
+    counts = map(limit, (semconv.TOKENS_LIMIT, semconv.LLM_CALLS_LIMIT, semconv.TOOL_CALLS_LIMIT))
+    return Limits(usd, *counts)
 
 
 def _belongs(node: Node, run_id: str) -> bool:

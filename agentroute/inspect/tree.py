@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from rich.cells import cell_len
 from rich.text import Text
 from rich.tree import Tree
 
 from agentroute.adapters.logs import printable
 from agentroute.adapters.telemetry import semconv
+from agentroute.guard.ledger import Limits
 from agentroute.ids import dollars
+from agentroute.inspect.burn import Moment, burn_down
 from agentroute.inspect.trace_files import Span
 from agentroute.inspect.traces import DEEPEST, UNFINISHED, Node, Run
 
@@ -30,6 +33,8 @@ def run_tree(run: Run) -> Tree:
             continue
         where = tree if top is run.tops[0] else tree.add(_segment(top.span))
         _grow_all(where, top.children, run, 1)
+    if moments := burn_down(run):
+        tree.add(_budget(run.limits, moments))
     return tree
 
 
@@ -70,6 +75,7 @@ def _heading(run: Run) -> Text:
             _count(run.reroutes, "reroute"),
             _count(run.escalations, "escalation"),
             _count(run.llm_calls, "model call"),
+            *([] if run.limits.tokens is None else [f"{run.tokens:,} of {run.limits.tokens:,} tokens"]),
         ]
     )
     text.append(f"\ncost {money(dollars(run.cost))}{limit}; {calls}")
@@ -191,6 +197,44 @@ def _links(span: Span) -> Text:
 
 def _at(span: Span, run: Run) -> str:
     return f"at {duration(max(0, span.start_ns - run.started_ns) / 1e9)}"
+
+
+# ---------------------------------------------------------------- the budget
+
+MOST_MOMENTS: Final = 40
+"""Rows of the burn-down that are shown; the others are in the JSON."""
+
+_WIDEST_TOOL: Final = 40
+
+
+def _budget(limits: Limits, moments: Sequence[Moment]) -> Text:
+    """A table of what was spent, held and left, a row each time that something was paid."""
+    heading = ["budget"]
+    heading += [] if limits.usd is None else ["USD spent", "held", "left"]
+    counts = zip(limits[1:], ("tokens left", "model calls left", "tool calls left"), strict=True)
+    heading += [name for limit, name in counts if limit is not None]
+    rows = [_moment(moment) for moment in moments[-MOST_MOMENTS:]]
+    widths = [max(map(cell_len, column)) for column in zip(heading, *rows, strict=True)]
+    text = Text(_row(heading, widths))
+    if len(moments) > MOST_MOMENTS:
+        text.append(f"\n({len(moments) - MOST_MOMENTS} before these)", "dim")
+    for moment, row in zip(moments[-MOST_MOMENTS:], rows, strict=True):
+        overspent = any(left is not None and left < 0 for left in moment.left)
+        text.append(f"\n{_row(row, widths)}", "red" if overspent else "dim")
+    return text
+
+
+def _moment(moment: Moment) -> list[str]:
+    name = f"{moment.attempt} {clean(moment.tool[:_WIDEST_TOOL])}" if moment.attempt else "escalation"
+    usd = (moment.spent.usd, moment.held.usd, moment.left.usd)
+    amounts = [] if moment.left.usd is None else [f"{dollars(amount or 0):.6f}" for amount in usd]
+    return [name, *amounts, *(f"{left:,}" for left in moment.left[1:] if left is not None)]
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Cells in their columns: the first on the left, figures on the right. Letters may be two columns wide."""
+    first, *figures = ((cell, " " * (width - cell_len(cell))) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(["".join(first), *(f"{blanks}{cell}" for cell, blanks in figures)])
 
 
 # ---------------------------------------------------------------- decisions

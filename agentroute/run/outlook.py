@@ -273,11 +273,11 @@ class Outlook:
             weights={s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now, goal) for s in specs},
             latency_s=seconds,
             within_s=None if deadline is None else deadline - now,
-            usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else self._held(s) for s in specs},
+            usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else self.kept_for(s) for s in specs},
             within_usd=None if limit is None else NanoUsd(limit),
         )
 
-    def _held(self, spec: ToolSpec) -> NanoUsd:
+    def kept_for(self, spec: ToolSpec) -> NanoUsd:
         """Nano-dollars that must be left for a tool of the route: of later ones, the share that is to be kept."""
         usd, share = spec.least.usd, self.state.limits.finish_share
         return NanoUsd(usd if share == 1 or self.satisfied(spec.requires) else ceil(usd * share))

@@ -1,7 +1,7 @@
 """Plans: the route a run would take, worked out without calling anything."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_serializer
@@ -15,6 +15,7 @@ from agentroute.routing.board import HealthBoard
 from agentroute.routing.expected import Expected
 from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route, missing
+from agentroute.run.binding import Limited
 from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
 
@@ -28,7 +29,10 @@ class RoutePlan(BaseModel):
         tools: Tools to call, in an order that can be executed.
         weight: Expected cost in USD, time and risk included at the agent's rates.
         optimal: Proven to be the cheapest.
-        reason: Why there is none.
+        reason: Why there is none: the limit that binds, and what a route would need of it.
+        needs: What the route needs at its worst (``usd``, ``llm_calls``, ``tokens``, ``tool_calls``), and how long it
+            is expected to take (``deadline_s``).
+        warnings: Limits that it keeps, but only just.
         weighed: What each tool weighs that could have a part in a route, on the route or not, and why; if it was asked
             for.
     """
@@ -41,6 +45,8 @@ class RoutePlan(BaseModel):
     weight: float = 0.0
     optimal: bool = False
     reason: str = ""
+    needs: dict[str, int | float] = {}
+    warnings: list[str] = []
     weighed: list[Factors] = []
 
     @field_serializer("weighed")
@@ -72,16 +78,31 @@ class Planner:
             without: Tools that are down.
             now: Monotonic seconds at which health is judged.
         """
-        state = RunState(artifacts=dict.fromkeys(have), closed=dict.fromkeys(without, "down"))
+        state = RunState(artifacts=dict.fromkeys(have), closed=dict.fromkeys(without, "down"), limits=self.budget)
         ledger = Ledger(self.budget.limits, above=self.quotas)
         deadline_s = self.budget.deadline_s
         outlook = Outlook(self.graph, state, self.board, ledger, self.rates, now, deadline_s, self.learned)
         route = outlook.route_to(goal, 0.0, patient=False)
+        limited = self._limited(outlook, goal, have, now)
         if route is None:
-            return RoutePlan(goal=goal, feasible=False, reason=self._why_infeasible(goal, have, without))
+            return RoutePlan(goal=goal, feasible=False, reason=self._why_infeasible(limited, without))
         return RoutePlan(
-            goal=goal, feasible=True, tools=list(route.tools), weight=dollars(route.weight), optimal=route.optimal
+            goal=goal,
+            feasible=True,
+            tools=list(route.tools),
+            weight=dollars(route.weight),
+            optimal=route.optimal,
+            needs=limited.needs(route),
+            warnings=list(limited.warnings(route)),
         )
+
+    def _limited(self, outlook: Outlook, goal: GoalId, have: frozenset[ArtifactId], now: float) -> Limited:
+        """What stands in the way of a run besides tools that are out."""
+        free = replace(outlook, ledger=Ledger(), deadline_s=None)
+        usable = [s for s in self.graph.routable.values() if free.obstacle(s) is None and free.admitted(s, 0.0)]
+        seconds = {s.name: self.board.latency(s, now, free.expected(s, goal)) for s in usable}
+        deadline_s = self.budget.deadline_s
+        return Limited(self.graph, goal, have, outlook.ledger, seconds, deadline_s, outlook.kept_for)
 
     def explain(self, goal: GoalId, have: frozenset[ArtifactId], now: float) -> list[Factors]:
         """What each tool weighs by which a route from `have` to `goal` could differ, those of the route first."""
@@ -106,8 +127,8 @@ class Planner:
         weights = {spec.name: spec.cost.expected for spec in self.graph.routable.values() if spec.name not in without}
         return Problem(graph=self.graph.compiled, goal=goal, have=have, weights=weights)
 
-    def _why_infeasible(self, goal: GoalId, have: frozenset[ArtifactId], without: Collection[ToolId]) -> str:
-        lacking = self.missing(goal, have, without)
+    def _why_infeasible(self, limited: Limited, without: Collection[ToolId]) -> str:
+        lacking = self.missing(limited.goal, limited.have, without)
         if lacking:
             return f"nothing at hand and no usable tool provides: {', '.join(lacking)}"
-        return "every route is above the budget or the deadline, or over a tool that is out"
+        return "; ".join(limited.obstacles()) or limited.together() or "every route is over a tool that is out"

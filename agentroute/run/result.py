@@ -9,6 +9,8 @@ from agentroute.ids import RunId, dollars
 from agentroute.run.events import Outcome
 from agentroute.run.state import RunState
 
+LIMITED = ("usd", "deadline_s", "llm_calls", "tokens", "tool_calls")
+
 
 class RunResult(BaseModel):
     """The end of a run.
@@ -24,6 +26,9 @@ class RunResult(BaseModel):
         reroutes: Failures answered by other tools for the same goal.
         escalations: Times a model or a person decided, or the run was handed over.
         llm_calls: Model calls, of steps and of escalations.
+        tool_calls: Calls of tools, retries and calls of models among them; what was abandoned before is not.
+        tokens: Tokens that models read and wrote; what was held back, where nobody said how many there were. As with
+            the calls, an agent used as a tool counts in its own run, although the limits count it here too.
         cost_usd: What was spent, USD.
         duration_s: Seconds from start to end.
         trace_id: OpenTelemetry trace of the run, 32 hexadecimal digits.
@@ -31,6 +36,7 @@ class RunResult(BaseModel):
         left_behind: Tools whose effects remain without being part of the result, or may: for a person to look at.
         suspended: The run waits for a person: `agentroute.Agent.resume` with one of `menu`.
         menu: What that person can choose from.
+        limits: The limits it had, by the fields of `Budget`; what was not limited is left out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,6 +51,8 @@ class RunResult(BaseModel):
     reroutes: int
     escalations: int
     llm_calls: int
+    tool_calls: int = 0
+    tokens: int = 0
     cost_usd: float
     duration_s: float
     trace_id: str
@@ -52,6 +60,7 @@ class RunResult(BaseModel):
     left_behind: list[str] = []
     suspended: bool = False
     menu: list[str] = []
+    limits: dict[str, int | float] = {}
 
     def __getitem__(self, artifact: Any) -> Any:
         """Return an artifact by type or name: ``result[Booking]``."""
@@ -73,6 +82,8 @@ def result_of(run_id: RunId, state: RunState, *, duration_s: float, trace_id: st
         reroutes=state.reroutes,
         escalations=state.escalations + (finished is None),
         llm_calls=state.model_calls,
+        tool_calls=state.tool_calls,
+        tokens=state.tokens,
         cost_usd=dollars(state.spent),
         duration_s=duration_s,
         trace_id=trace_id,
@@ -80,4 +91,5 @@ def result_of(run_id: RunId, state: RunState, *, duration_s: float, trace_id: st
         left_behind=list(finished.left_behind if finished else [e.tool for e in state.effects.values()]),
         suspended=finished is None,
         menu=[option.choice for option in state.menu],
+        limits={name: limit for name in LIMITED if (limit := getattr(state.limits, name)) is not None},
     )

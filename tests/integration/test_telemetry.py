@@ -177,6 +177,7 @@ def test_failures_are_errors_and_nothing_else_is(own_store: Path, traces: Traces
         "execute_tool insure": "ReadTimeout",
         "agentroute.step insure": "ReadTimeout",
         "agentroute.unresolved": "agentroute.unresolved",
+        "agentroute.quarantine": "agentroute.quarantine",
     }
     assert one(spans, "execute_tool book").message == "no answer"
     assert all(semconv.ERROR_TYPE not in span.attributes for span in spans if not span.failed)

@@ -75,11 +75,15 @@ def documents(draw: st.DrawFn) -> Data:
 
 def settings() -> st.SearchStrategy[Data]:
     rates: Data = {"usd_per_second": amounts, "usd_per_risk": amounts}
-    budget: Data = {"usd": amounts, "deadline_s": st.floats(0.001, 1e9), "llm_calls": st.integers(0, 100)}
+    counts: Data = dict.fromkeys(("llm_calls", "tokens", "tool_calls"), st.integers(0, 100))
+    budget: Data = {"usd": amounts, "deadline_s": st.floats(0.001, 1e9), "finish_share": st.floats(0, 1), **counts}
+    quota: Data = {"usd": amounts, "per_s": st.floats(0.001, 1e9), **counts}
+    some = st.fixed_dictionaries({}, optional=quota).filter(lambda given: given.keys() - {"per_s"})
     optional: Data = {
         "description": prose,
         "rates": st.fixed_dictionaries({}, optional=rates),
         "budget": st.fixed_dictionaries({}, optional=budget),
+        "quotas": st.lists(some, max_size=3),
     }
     return st.fixed_dictionaries({}, optional=optional)
 

@@ -9,7 +9,7 @@ import pytest
 from agentroute.errors import JournalError
 from agentroute.ids import AttemptId, NanoUsd, ToolId
 from agentroute.run.codec import GENESIS, chain, decode, encode
-from agentroute.run.events import Event, Hedged, RunStarted, Signalled
+from agentroute.run.events import Event, Hedged, Quarantined, RunStarted, Signalled
 from agentroute.testing.faults import Fault
 from tests.properties.run_cases import play
 from tests.unit.test_planted_bugs import GALLERY, with_faults
@@ -25,7 +25,8 @@ def seen_events() -> list[Event]:
     search, spare = ToolId("search"), ToolId("spare")
     hedged = Hedged(0.5, AttemptId(1), search, (search,), (spare,), NanoUsd(5), optimal=True, reason="late")
     played = [r.event for scenario in scenarios for records in play(scenario).journals.values() for r in records]
-    return [*played, watched, hedged]
+    put_aside = Quarantined(0.5, AttemptId(1), search, "charged more than its worst case")
+    return [*played, watched, hedged, put_aside]
 
 
 def test_every_event_comes_back_as_it_was_and_keeps_its_place_in_the_chain() -> None:

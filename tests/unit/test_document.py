@@ -44,7 +44,8 @@ goals:
   - {name: booked, description: All of it., requires: [flights, {at_least: 1, of: [prices, a]}], utility: 0.4}
   - {name: options-only, requires: [flights]}
 rates: {usd_per_second: 0.25, usd_per_risk: 3}
-budget: {usd: 0.05, deadline_s: 30, llm_calls: 1}
+budget: {usd: 0.05, deadline_s: 30, llm_calls: 1, tokens: 5000, tool_calls: 9, finish_share: 0.5}
+quotas: [{usd: 1}, {llm_calls: 2, per_s: 60}]
 """
 
 
@@ -96,7 +97,15 @@ class TestAccepted:
             GoalSpec(GoalId("options-only"), (ArtifactId("flights"),)),
         )
         assert document.rates.rates == Rates(0.25, 3.0)
-        assert document.budget.model_dump() == {"usd": 0.05, "deadline_s": 30.0, "llm_calls": 1}
+        assert document.budget.given == {
+            "usd": 0.05,
+            "deadline_s": 30.0,
+            "llm_calls": 1,
+            "tokens": 5000,
+            "tool_calls": 9,
+            "finish_share": 0.5,
+        }
+        assert [entry.given for entry in document.quotas] == [{"usd": 1.0}, {"llm_calls": 2, "per_s": 60.0}]
         remote = document.tools[0].mcp
         assert remote is not None
         assert (remote.server, remote.tool) == ("travel", "search")
@@ -108,7 +117,8 @@ class TestAccepted:
         assert document.tool_specs[0].effect == "once"
         assert document.goal_specs[0].utility == 1.0
         assert document.rates.rates == Rates()
-        assert document.budget.model_dump() == {"usd": None, "deadline_s": None, "llm_calls": None}
+        assert document.budget.given == {"finish_share": 1.0}
+        assert document.quotas == ()
 
     @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
     def test_examples_are_accepted_and_compile(self, path: Path) -> None:
@@ -157,7 +167,7 @@ class TestRefusedTools:
             ("{name: t, requries: [a]}", "4:15: tool 't': unknown key 'requries'; did you mean 'requires'?"),
             (
                 "{name: t, cost: {usd: 1, zzz: 2}}",
-                "4:30: tool 't': cost: unknown key 'zzz'; known are latency_s, risk, usd, usd_max",
+                "4:30: tool 't': cost: unknown key 'zzz'; known are latency_s, risk, usd, usd_least, usd_max",
             ),
             (
                 "{name: t, cost: {usd: 1, usd: 2}}",
@@ -309,6 +319,22 @@ class TestRefusedRest:
             (
                 HEAD + TOOLS + GOALS + "budget: {llm_calls: 1.0}\n",
                 "5:21: budget.llm_calls: expected a whole number, not the number 1.0",
+            ),
+            (
+                HEAD + TOOLS + GOALS + "budget: {finish_share: 2}\n",
+                "5:24: budget.finish_share: must be 1 or less, not 2",
+            ),
+            (
+                HEAD + TOOLS + GOALS + "budget: {tokns: 2}\n",
+                "5:10: budget: unknown key 'tokns'; did you mean 'tokens'?",
+            ),
+            (
+                HEAD + TOOLS + GOALS + "quotas:\n  - {usd: 1}\n  - {per_s: 60}\n",
+                "7:5: quotas[1]: limits nothing: give usd, llm_calls, tokens or tool_calls",
+            ),
+            (
+                HEAD + TOOLS + GOALS + "quotas: [{usd: 1, per_s: 0}]\n",
+                "5:26: quotas[0].per_s: must be above 0, not 0",
             ),
             (HEAD + TOOLS + GOALS + "budget: {deadline_s: 0}\n", "5:22: budget.deadline_s: must be above 0, not 0"),
             (

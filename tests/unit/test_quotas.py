@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,7 +16,7 @@ from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.goal import Goal
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.budget import Budget, Quota
-from agentroute.ids import ArtifactId, RunId
+from agentroute.ids import ArtifactId, RunId, ToolId
 from agentroute.ports import Tool, Values
 from agentroute.routing.health import Health
 from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptStarted, Event, Quarantined, Waiting
@@ -278,3 +279,23 @@ class Talking:
 
     async def call(self, inputs: Values) -> Values:
         return {"done": await self.say(inputs)}  # pyright: ignore[reportReturnType]
+
+
+def test_a_graph_file_gives_an_agent_its_quotas_and_its_budget(tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text(
+        """\
+version: "1"
+name: flow
+tools: [{name: look, produces: [seen], effect: read, cost: {usd: 0.01, usd_max: 0.03, usd_least: 0.02}}]
+goals: [{name: looked, requires: [seen]}]
+budget: {usd: 0.1, tokens: 1000, tool_calls: 5, finish_share: 0.5}
+quotas: [{tool_calls: 1}, {usd: 1, per_s: 60}]
+""",
+        encoding="utf-8",
+    )
+    agent = Agent.from_graph(file, tools={"look": lambda: "a bird"}, trace=False)
+    assert agent.budget == Budget(usd=0.1, tokens=1000, tool_calls=5, finish_share=0.5)
+    assert agent.quotas == (Quota(tool_calls=1), Quota(usd=1, per_s=60))
+    assert agent.graph.tools[ToolId("look")].least.usd == 20_000_000
+    assert [agent.run_sync().outcome for _ in range(2)] == ["succeeded", "escalated"]

@@ -411,7 +411,7 @@ def test_the_result_says_what_happened() -> None:
     assert result.model_dump(exclude={"artifacts", "duration_s", "trace_id", "reason"}) == {
         "run_id": "run", "outcome": "succeeded", "goal": "all", "route": ["t", "u"], "attempts": 3, "retries": 1,
         "reroutes": 0, "escalations": 0, "llm_calls": 0, "cost_usd": pytest.approx(0.05), "suspended": False,
-        "menu": [], "left_behind": [],
+        "menu": [], "left_behind": [], "tool_calls": 3, "tokens": 0, "limits": {},
     }  # fmt: skip
     assert result["b"] == result.artifacts["b"]
     assert done.story()[0] == "RunStarted"

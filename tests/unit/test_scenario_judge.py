@@ -56,6 +56,20 @@ def test_a_run_that_gives_up_although_a_way_is_open_is_caught(monkeypatch: pytes
     assert "[9] run run-0: escalated, although a way to 'all' was open over: far" in record.reason
 
 
+LIMITED: list[dict[str, Any]] = [
+    {**TWO_WAYS, "budget": {"tool_calls": 1}},
+    {**TWO_WAYS, "agent": {**TWO_WAYS["agent"], "budget": {"tool_calls": 1}}},
+    {**TWO_WAYS, "agent": {**TWO_WAYS["agent"], "quotas": [{"tool_calls": 1}]}},
+]
+
+
+@pytest.mark.parametrize("limited", LIMITED)
+def test_a_way_that_a_limit_closes_is_no_open_way(limited: dict[str, Any]) -> None:
+    record = judged(limited)
+    assert record.verdict == "held"
+    assert [run.outcome for run in record.trials] == ["escalated"]
+
+
 def test_generated_scenarios_catch_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     giving_up(monkeypatch)
     records = [judged(drawn.data) for drawn in generate(60, 1)]

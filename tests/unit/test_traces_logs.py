@@ -60,6 +60,7 @@ def test_every_answer_to_a_failure_is_said(caplog: pytest.LogCaptureFixture) -> 
             ("WARNING", "attempt failed"),
             ("ERROR", "effect unresolved, a person has to look"),
             ("INFO", "hedged"),
+            ("ERROR", "tool put aside for all runs"),
             ("INFO", "late result not used"),
             ("WARNING", "suspended, a person has to choose"),
             ("WARNING", "demoted"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from inline_snapshot import snapshot
 from rich.console import Console
 
 from agentroute.cli.trace import trace
-from agentroute.ids import ToolId
+from agentroute.ids import AttemptId, NanoUsd, ToolId
 from agentroute.inspect.trace_json import run_data
 from agentroute.inspect.traces import Run, find_runs
 from agentroute.inspect.tree import run_tree
-from agentroute.run.events import Event, GuardClosed, RunFinished
+from agentroute.run.events import AttemptAbandoned, Event, GuardClosed, RunFinished
 from tests.trace_samples import DETOUR, EVERYTHING, begun, failed, finished, started, succeeded, tell, write
 
 
@@ -40,7 +41,7 @@ def told(store: Path, events: Sequence[Event]) -> Run:
 def test_a_detour_as_a_tree(own_store: Path) -> None:
     assert printed(told(own_store, DETOUR)) == snapshot("""\
 travel  booked  succeeded in 900.0 ms
-cost 0.018000 USD of 0.050000 USD; 5 attempts, 1 retry, 1 reroute, 0 escalations, 1 model call
+cost 0.018000 USD of 0.050000 USD; 5 attempts, 1 retry, 1 reroute, 0 escalations, 1 model call, 150 of 1,000 tokens
 run r1  trace 82f3e9c695dc6b8d1b11818d5701919e  started 2027-01-15T08:00:00.000Z
 route search_a > rate > book  0.013000 USD, proven cheapest
 ├── search_a  failed  at 0.0 ms, 400.0 ms
@@ -52,7 +53,13 @@ route search_a > rate > book  0.013000 USD, proven cheapest
 │     ConnectError: connection refused
 ├── rate (openai/gpt-9)  ok  at 400.0 ms, 100.0 ms, 0.001000 USD, 120 + 30 tokens
 ├── search_b  ok  at 400.0 ms, 200.0 ms, 0.003000 USD  <- after the reroute
-└── book  ok  at 600.0 ms, 300.0 ms, 0.010000 USD\
+├── book  ok  at 600.0 ms, 300.0 ms, 0.010000 USD
+└── budget      USD spent      held      left  tokens left  model calls left
+    1 search_a   0.002000  0.000000  0.048000        1,000                 1
+    2 search_a   0.004000  0.000000  0.046000        1,000                 1
+    4 rate       0.005000  0.003000  0.042000          850                 0
+    3 search_b   0.008000  0.000000  0.042000          850                 0
+    5 book       0.018000  0.000000  0.032000          850                 0\
 """)  # noqa: E501  # a tree is as wide as it is
 
 
@@ -60,7 +67,7 @@ def test_every_kind_of_event_as_a_tree(own_store: Path) -> None:
     assert printed(told(own_store, EVERYTHING)) == snapshot("""\
 travel  booked  demoted in 60.0 min
 reached 'options-only'
-cost 0.020500 USD of 0.050000 USD; 11 attempts, 1 retry, 1 reroute, 1 escalation, 1 model call
+cost 0.020500 USD of 0.050000 USD; 11 attempts, 1 retry, 1 reroute, 1 escalation, 1 model call, 150 of 1,000 tokens
 run r1  trace 82f3e9c695dc6b8d1b11818d5701919e  started 2027-01-15T08:00:00.000Z
 route search_a > rate > book  0.013000 USD, proven cheapest
 ├── search_a  failed  at 0.0 ms, 400.0 ms
@@ -94,20 +101,30 @@ route search_a > rate > book  0.013000 USD, proven cheapest
 ├── hedged news: no answer in 0.05 s
 │     beside it: digest
 │     0.002000 USD, proven cheapest
+├── put aside hotel, for all runs: charged 0.001000 USD, its worst case is 0.000500 USD
 ├── hotel came back late with a result, which was not used
 ├── escalate  waiting for a person
 │     no route to 'booked': insure (failed 1 times)
 │       options-only  utility 0.4, 0.001000 USD: summary
 │       hand-over  utility 0, 0.000000 USD
-└── resumed, demoted after 200.0 ms
-    ├── escalate  options-only, chosen by human
-    │     no route to 'booked'
-    │     > options-only  utility 0.4, 0.001000 USD: summary
-    │       hand-over  utility 0, 0.000000 USD
-    │     asked by mail
-    ├── new route to options-only: summary
-    │   0.001000 USD, proven cheapest; demoted
-    └── summary  ok  at 60.0 min, 100.0 ms, 0.001000 USD\
+├── resumed, demoted after 200.0 ms
+│   ├── escalate  options-only, chosen by human
+│   │     no route to 'booked'
+│   │     > options-only  utility 0.4, 0.001000 USD: summary
+│   │       hand-over  utility 0, 0.000000 USD
+│   │     asked by mail
+│   ├── new route to options-only: summary
+│   │   0.001000 USD, proven cheapest; demoted
+│   └── summary  ok  at 60.0 min, 100.0 ms, 0.001000 USD
+└── budget      USD spent      held      left  tokens left  model calls left
+    1 search_a   0.002000  0.000000  0.048000        1,000                 1
+    2 search_a   0.004000  0.000000  0.046000        1,000                 1
+    4 rate       0.005000  0.003000  0.042000          850                 0
+    3 search_b   0.008000  0.000000  0.042000          850                 0
+    5 book       0.018000  0.000000  0.032000          850                 0
+    7 hotel      0.019000  0.000000  0.031000          850                 0
+    10 news      0.019500  0.000000  0.030500          850                 0
+    11 summary   0.020500  0.000000  0.029500          850                 0\
 """)  # noqa: E501  # a tree is as wide as it is
 
 
@@ -120,6 +137,46 @@ run r1  trace 82f3e9c695dc6b8d1b11818d5701919e  started 2027-01-15T08:00:00.000Z
 ├── search_a  attempt 1  ConnectError: connection refused (transient)  at 0.0 ms, 100.0 ms, 0.002000 USD
 └── search_a  attempt 2  ConnectError: connection refused (transient)  at 300.0 ms, 100.0 ms, 0.002000 USD  <- retry of attempt 1 after 200.0 ms\
 """)  # noqa: E501  # a tree is as wide as it is
+
+
+def test_the_burn_down_ends_where_the_run_does(own_store: Path) -> None:
+    run = told(own_store, EVERYTHING)
+    moments = run_data(run)["burn_down"]
+    assert [moment["at_s"] for moment in moments] == sorted(moment["at_s"] for moment in moments)
+    assert moments[-1]["spent"]["usd"] == run.summary()["cost_usd"]
+    for moment in moments:
+        for name, limit in (("usd", 0.05), ("tokens", 1000), ("llm_calls", 1)):
+            assert sum(moment[part][name] for part in ("spent", "held", "left")) == pytest.approx(limit)
+    assert {moment["left"]["tool_calls"] for moment in moments} == {None}
+    beside = next(moment for moment in moments if moment["attempt"] == 4)  # search_b was under way
+    assert beside["held"] == {"usd": 0.003, "llm_calls": 0, "tokens": 0, "tool_calls": 1}
+
+
+def test_what_was_not_limited_has_no_burn_down(own_store: Path) -> None:
+    free = replace(begun(), budget=None, llm_calls=None, tokens=None)
+    run = told(own_store, [free, *DETOUR[1:]])
+    assert run_data(run)["burn_down"] == []
+    assert "budget" not in printed(run).splitlines()[-1]
+
+
+def test_a_call_that_was_never_made_uses_nothing(own_store: Path) -> None:
+    limited = replace(begun(), budget=None, llm_calls=None, tokens=None, tool_calls=2)
+    first, second = started(0.0, 1, "a"), started(0.0, 2, "b")
+    given_up = AttemptAbandoned(0.1, AttemptId(2), ToolId("b"), NanoUsd(0), "not wanted", called=False)
+    run = told(own_store, [limited, first, second, given_up, succeeded(0.2, 1, "a"), finished(0.2)])
+    assert [moment["left"]["tool_calls"] for moment in run_data(run)["burn_down"]] == [1, 1]
+    assert printed(run).splitlines()[-3:] == [
+        "└── budget  tool calls left",
+        "    2 b                   1",
+        "    1 a                   1",
+    ]
+
+
+def test_a_long_burn_down_is_cut_short_and_what_is_overspent_is_in_it(own_store: Path) -> None:
+    calls = [e for n in range(1, 61) for e in (started(n, n, "a", n, reserved=1), succeeded(n + 0.5, n, "a", 1))]
+    lines = printed(told(own_store, [begun(), *calls, finished(61)])).splitlines()
+    assert lines[-41].strip() == "(20 before these)"
+    assert lines[-1].split() == ["60", "a", "0.060000", "0.000000", "-0.010000", "1,000", "1"]
 
 
 def test_only_what_a_reroute_changed_stands_out(own_store: Path) -> None:
@@ -214,6 +271,7 @@ def test_list_prints_json(own_store: Path) -> None:
                 "reroutes": 1,
                 "escalations": 0,
                 "llm_calls": 1,
+                "tokens": 150,
                 "cost_usd": 0.018,
             }
         ]

@@ -41,13 +41,19 @@ class Totals:
     reroutes: int = 0
     escalations: int = 0
     model_calls: int = 0
+    tokens: int = 0
     spent: int = 0
 
     def count_choice(self, event: Chosen) -> None:
         """Count a choice from the menu."""
-        self.spent += event.spent
+        self.spend(event)
         self.model_calls += event.model_called
         self.escalations += event.by in {"model", "human"} or event.choice == HAND_OVER
+
+    def spend(self, event: AttemptSucceeded | AttemptFailed | AttemptAbandoned | Chosen) -> None:
+        """Count what something used."""
+        self.spent += event.spent
+        self.tokens += event.used_tokens
 
     def attributes(self) -> Attributes:
         """As attributes of the run's own span."""
@@ -58,6 +64,7 @@ class Totals:
             semconv.ESCALATIONS: self.escalations,
             semconv.LLM_CALLS: self.model_calls,
             semconv.COST_USD: dollars(self.spent),
+            **_tokens(self.tokens),
         }
 
 
@@ -70,6 +77,10 @@ def start(event: RunStarted) -> Attributes:
         attributes[semconv.DEADLINE_S] = event.deadline_s
     if event.llm_calls is not None:
         attributes[semconv.LLM_CALLS_LIMIT] = event.llm_calls
+    if event.tokens is not None:
+        attributes[semconv.TOKENS_LIMIT] = event.tokens
+    if event.tool_calls is not None:
+        attributes[semconv.TOOL_CALLS_LIMIT] = event.tool_calls
     return attributes
 
 
@@ -93,6 +104,8 @@ def attempt(event: AttemptStarted) -> Attributes:
     }
     if event.reserved:
         attributes[semconv.RESERVED_USD] = dollars(event.reserved)
+    if event.tokens:
+        attributes[semconv.RESERVED_TOKENS] = event.tokens
     if event.key:
         attributes[semconv.IDEMPOTENCY_KEY] = event.key
     if event.role != "step":
@@ -104,7 +117,7 @@ def attempt(event: AttemptStarted) -> Attributes:
 
 def success(event: AttemptSucceeded) -> Attributes:
     """What an attempt took."""
-    attributes = _cost(event.spent)
+    attributes = _used(event)
     if event.model is not None:
         provider, slash, model = event.model.partition("/")
         attributes[semconv.REQUEST_MODEL] = attributes[semconv.RESPONSE_MODEL] = event.model
@@ -116,7 +129,7 @@ def success(event: AttemptSucceeded) -> Attributes:
 
 def failure(event: AttemptFailed) -> Attributes:
     """What is known about a failure."""
-    attributes = _cost(event.spent) | {semconv.FAILURE_KIND: event.kind, semconv.IN_DOUBT: event.in_doubt}
+    attributes = _used(event) | {semconv.FAILURE_KIND: event.kind, semconv.IN_DOUBT: event.in_doubt}
     if event.retry_after_s is not None:
         attributes[semconv.RETRY_AFTER_S] = event.retry_after_s
     return attributes
@@ -124,7 +137,10 @@ def failure(event: AttemptFailed) -> Attributes:
 
 def abandonment(event: AttemptAbandoned, mask: Mask) -> Attributes:
     """Why nobody wanted the result."""
-    return _cost(event.spent) | {semconv.OUTCOME: semconv.ABANDONED, semconv.REASON: mask(event.reason)}
+    attributes = _used(event) | {semconv.OUTCOME: semconv.ABANDONED, semconv.REASON: mask(event.reason)}
+    if not event.called:
+        attributes[semconv.CALLED] = False
+    return attributes
 
 
 def reroute(event: Rerouted, mask: Mask) -> Attributes:
@@ -189,7 +205,7 @@ def wait(event: Waiting, mask: Mask) -> Attributes:
 
 def choice(event: Chosen, mask: Mask) -> Attributes:
     """What was chosen, from what, by whom."""
-    attributes = menu(event.menu, event.reason, mask) | _cost(event.spent)
+    attributes = menu(event.menu, event.reason, mask) | _used(event)
     attributes |= {
         semconv.CHOICE: event.choice,
         semconv.CHOSEN_BY: event.by,
@@ -211,5 +227,10 @@ def menu(options: Sequence[Option], reason: str, mask: Mask) -> Attributes:
     }
 
 
-def _cost(spent: int) -> Attributes:
-    return {semconv.COST_USD: dollars(spent)} if spent else {}
+def _used(event: AttemptSucceeded | AttemptFailed | AttemptAbandoned | Chosen) -> Attributes:
+    cost: Attributes = {semconv.COST_USD: dollars(event.spent)} if event.spent else {}
+    return cost | _tokens(event.used_tokens)
+
+
+def _tokens(used: int) -> Attributes:
+    return {semconv.TOKENS: used} if used else {}

@@ -238,7 +238,7 @@ class RunSpans:
     def _succeeded(self, event: AttemptSucceeded) -> None:
         attempt = self.attempts[event.attempt]
         span, step, at = attempt.span, attempt.step, self.at(event.at)
-        self._totals.spent += event.spent
+        self._totals.spend(event)
         attributes = describe.success(event)
         if event.model is not None:
             span.rename(f"{semconv.CHAT_SPAN} {event.model}")
@@ -257,7 +257,7 @@ class RunSpans:
     def _failed(self, event: AttemptFailed) -> None:
         attempt = self.attempts[event.attempt]
         step, at, message = attempt.step, self.at(event.at), self._text(event.message)
-        self._totals.spent += event.spent
+        self._totals.spend(event)
         attempt.span.set(describe.failure(event))
         attempt.span.end(at, error=event.error, message=message)
         step.in_flight -= 1
@@ -268,7 +268,7 @@ class RunSpans:
     def _abandoned(self, event: AttemptAbandoned) -> None:
         attempt = self.attempts[event.attempt]
         step, at = attempt.step, self.at(event.at)
-        self._totals.spent += event.spent
+        self._totals.spend(event)
         attempt.span.set(describe.abandonment(event, self._text))
         attempt.span.end(at)
         step.in_flight -= 1

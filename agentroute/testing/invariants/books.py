@@ -61,6 +61,9 @@ def result_matches_books(account: Account) -> Found:
         "reroutes": sum(isinstance(event, Rerouted) for event in account.events),
         "llm_calls": sum(life.started.calls_model for life in lives)
         + sum(event.model_called for event in account.events if isinstance(event, Chosen)),
+        "tool_calls": sum(not isinstance(life.end, AttemptAbandoned) or life.end.called for life in lives),
+        "tokens": sum(life.end.used_tokens for life in lives if life.end is not None)
+        + sum(event.used_tokens for event in account.events if isinstance(event, Chosen)),
         "artifacts": at_hand(account),
         "route": _completed(account),
     }
@@ -71,6 +74,8 @@ def result_matches_books(account: Account) -> Found:
         "retries": result.retries,
         "reroutes": result.reroutes,
         "llm_calls": result.llm_calls,
+        "tool_calls": result.tool_calls,
+        "tokens": result.tokens,
         "artifacts": dict(result.artifacts),
         "route": list(result.route),
     }

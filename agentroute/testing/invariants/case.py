@@ -56,6 +56,16 @@ class Result(Protocol):
         ...
 
     @property
+    def tool_calls(self) -> int:
+        """Calls of tools that were not abandoned before."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that count against a limit."""
+        ...
+
+    @property
     def cost_usd(self) -> float:
         """USD spent."""
         ...

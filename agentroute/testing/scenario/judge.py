@@ -191,11 +191,13 @@ def _events(played: Play) -> list[dict[str, Any]]:
 
 def _oracle(staging: Staging, played: Play, faults: Sequence[Fault], seed: int) -> OracleView | None:
     """What was possible, where the whole schedule is known: one run over simulated tools, not cut off."""
-    document = staging.document
+    document, limits = staging.document, played.budget
     if not staging.simulated or not faults or document.runs > 1 or document.cancel_at is not None:
         return None
+    if limits.tokens is not None or limits.tool_calls is not None or played.agent.quotas:
+        return None  # it counts money only
     agent, schedule = played.agent, Schedule(faults, seed)
-    deadline = played.budget.deadline_s
+    deadline = limits.deadline_s
     tools = {str(name): tool for name, tool in agent.tools.items()}
 
     def strikes(tool: str, number: int, at: float) -> list[Fault]:
@@ -209,7 +211,7 @@ def _oracle(staging: Staging, played: Play, faults: Sequence[Fault], seed: int) 
         seconds=lambda tool: getattr(tools[tool], "seconds", 0.0),
         prices=partial(_price, tools),
         max_attempts=agent.health.max_attempts,
-        budget=played.budget.money,
+        budget=limits.money,
         deadline_s=deadline,
         moments=schedule.moments(until=FAR_S if deadline is None else min(FAR_S, deadline + GRACE_S)),
         goes_on=False,  # simulated tools do nothing after they were given up

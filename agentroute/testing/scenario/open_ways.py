@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from agentroute.guard.ledger import UNLIMITED
 from agentroute.run.events import Unresolved
 from agentroute.testing.faults import Fault
 from agentroute.testing.invariants import Violation, reachable
@@ -13,11 +14,11 @@ def ways_are_taken(staging: Staging, played: Play, faults: Sequence[Fault]) -> I
     """Each run that had an open way and did not succeed, with what the way is made of.
 
     Only what is beyond dispute counts: no tool on the way, and nobody who shares its provider, is aimed at by any rule;
-    neither money nor time nor an impatient caller stands in the way; and no effect is in doubt, which goes to a person
-    whatever else would be possible.
+    neither a budget, nor a quota, nor time, nor an impatient caller stands in the way; and no effect is in doubt, which
+    goes to a person whatever else would be possible.
     """
-    document, limits = staging.document, played.budget
-    limited = limits.usd is not None or limits.deadline_s is not None or limits.llm_calls is not None
+    document, limits, quotas = staging.document, played.budget, played.agent.quotas
+    limited = limits.deadline_s is not None or limits.limits is not UNLIMITED or quotas
     if limited or document.cancel_at is not None or not staging.simulated:
         return
     graph = played.agent.graph

@@ -10,7 +10,7 @@ from agentroute.agent import Agent
 from agentroute.graph.document import GraphDocument
 from agentroute.graph.goal import Goal
 from agentroute.graph.tool import AtLeast, KOfN, Need, ToolSpec
-from agentroute.guard.budget import Budget
+from agentroute.guard.budget import Budget, Quota
 from agentroute.ports import Tool
 from agentroute.testing.fakes import FakeCompensator, FakeTool, FakeVerifier
 from agentroute.testing.scenario.document import SimulationEntry
@@ -27,15 +27,15 @@ def simulated_agent(document: GraphDocument, how: Mapping[str, SimulationEntry],
         document: The graph.
         how: Where a tool is to behave otherwise than its contract says.
         world: The ground truth.
-        **options: As for `Agent`; what the graph says (name, goals, rates, budget) is its to say.
+        **options: As for `Agent`; what the graph says (name, goals, rates, budget, quotas) is its to say.
     """
-    limits = document.budget
     return Agent(
         name=document.name,
         tools=_simulated(document.tool_specs, how, world),
         goals=[Goal(goal.name, list(map(_as_written, goal.spec.requires)), goal.utility) for goal in document.goals],
         rates=document.rates.rates,
-        budget=Budget(limits.usd, limits.deadline_s, limits.llm_calls),
+        budget=Budget(**document.budget.given),
+        quotas=[Quota(**entry.given) for entry in document.quotas],
         **options,
     )
 

@@ -71,7 +71,7 @@ class Staging:
     def budget(self, agent: Agent) -> Budget:
         """Limits of each run."""
         given = self.document.budget
-        return agent.budget if given is None else Budget(given.usd, given.deadline_s, given.llm_calls)
+        return agent.budget if given is None else Budget(**given.given)
 
     def health(self, agent: Agent) -> Health:
         """Settings of the agent's health."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from agentroute.graph.document import GraphDocument
 from agentroute.graph.tool import KOfN, Need
@@ -40,7 +39,7 @@ def forecast(agent: AgentSketch) -> list[Expected]:
     """
     document = GraphDocument.model_validate(agent.document())
     graph = ToolGraph(document.tool_specs, document.goal_specs)
-    planner = Planner(graph, HealthBoard(Health()), document.rates.rates, _limits(agent.budget))
+    planner = Planner(graph, HealthBoard(Health()), document.rates.rates, Budget(**agent.budget))
     plan = planner.plan(graph.first_goal, graph.inputs, (), 0.0)
     there: dict[ArtifactId, float] = dict.fromkeys(graph.inputs, 0.0)
     calls: list[Expected] = []
@@ -51,10 +50,6 @@ def forecast(agent: AgentSketch) -> list[Expected]:
         for artifact in specs[name].produces:
             there[artifact] = min(there.get(artifact, call.ends), call.ends)
     return calls
-
-
-def _limits(budget: dict[str, Any]) -> Budget:
-    return Budget(budget.get("usd"), budget.get("deadline_s"), budget.get("llm_calls"))
 
 
 def _ready(needs: Sequence[Need], there: dict[ArtifactId, float]) -> float:
