@@ -85,7 +85,9 @@ def succeeded(
     outputs: dict[str, object] | None = None,
 ) -> AttemptSucceeded:
     made = {ArtifactId(name): value for name, value in (outputs or {f"made by {tool}": 1}).items()}
-    return AttemptSucceeded(at, AttemptId(attempt), ToolId(tool), made, usd(spent), model, tokens, sum(tokens or ()))
+    used = sum(tokens or ())
+    attempt_id, name = AttemptId(attempt), ToolId(tool)
+    return AttemptSucceeded(at, attempt_id, name, made, usd(spent), model, tokens, used_tokens=used)
 
 
 def failed(  # noqa: PLR0917  # a line of a list reads better without names
