@@ -117,7 +117,7 @@ class TestAnAnswer:
 
     async def test_is_priced_as_the_model_asked_for_whatever_the_server_calls_itself(self) -> None:
         async with ModelServer(Reply("hi", usage=(1000, 100), model="gpt-5-pro")) as server:
-            answer = await model_at(server.base_url).complete("openai/gpt-5-mini", HELLO, max_tokens=50, timeout_s=10)
+            answer = await model_at(server.base_url).complete("openai/gpt-5-mini", HELLO, max_tokens=100, timeout_s=10)
         assert answer.usd == pytest.approx((1000 * 0.25 + 100 * 2.0) / 1e6)
 
     async def test_without_usage_has_no_price(self) -> None:
@@ -138,7 +138,7 @@ class TestAnAnswer:
         assert answer.usd is not None
 
     async def test_costs_no_more_than_the_worst_case(self) -> None:
-        async with ModelServer(Reply({"text": "x" * 200})) as server:
+        async with ModelServer(Reply({"text": "x" * 100})) as server:
             answer = await ask(server)
         worst = model_at(server.base_url).worst_case("openai/x", HELLO, 50, answer=Greeting)
         assert answer.usd is not None

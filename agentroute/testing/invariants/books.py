@@ -59,9 +59,9 @@ def result_matches_books(account: Account) -> Found:
         "attempts": len(account.lives),
         "retries": sum(isinstance(event, Retried) for event in account.events),
         "reroutes": sum(isinstance(event, Rerouted) for event in account.events),
-        "llm_calls": sum(life.started.calls_model for life in lives)
+        "llm_calls": sum(life.started.calls_model for life in lives if _was_made(life))
         + sum(event.model_called for event in account.events if isinstance(event, Chosen)),
-        "tool_calls": sum(not isinstance(life.end, AttemptAbandoned) or life.end.called for life in lives),
+        "tool_calls": sum(map(_was_made, lives)),
         "tokens": sum(life.end.used_tokens for life in lives if life.end is not None)
         + sum(event.used_tokens for event in account.events if isinstance(event, Chosen)),
         "artifacts": at_hand(account),
@@ -82,6 +82,11 @@ def result_matches_books(account: Account) -> Found:
     for what, value in said.items():
         if told[what] != value:
             yield 6, f"{what}: the result says {told[what]!r}, the journal {value!r}"
+
+
+def _was_made(life: Life) -> bool:
+    """Whether the call was made, and not given up before its turn came."""
+    return not isinstance(life.end, AttemptAbandoned) or life.end.called
 
 
 def _completed(account: Account) -> list[str]:
