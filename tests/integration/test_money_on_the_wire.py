@@ -85,7 +85,7 @@ def billed(server: ModelServer) -> float:
 
 @contextmanager
 def litellm_settings(**settings: Any) -> Generator[Any]:
-    """Settings of litellm, which are global, for a while; its price list too, which takes in what calls say they cost."""
+    """Settings of litellm, which are global, for a while; its price list too, which calls add to."""
     litellm: Any = importlib.import_module("litellm")
     prices = dict(litellm.model_cost)
     before = {name: getattr(litellm, name) for name in (*settings, "callbacks", "_current_cost")}
