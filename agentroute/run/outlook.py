@@ -155,9 +155,9 @@ class Outlook:
             earliest = max(earliest, back - self.origin, now + POLL_S)
         return earliest
 
-    def usual_s(self, spec: ToolSpec, now: float) -> float:
-        """Seconds that four of five calls take."""
-        return self.board.latency(spec, now + self.origin, self.expected(spec))
+    def usual_s(self, spec: ToolSpec, now: float, goal: GoalId | None = None) -> float:
+        """Seconds that four of five calls take, for a goal; the one there is by default."""
+        return self.board.latency(spec, now + self.origin, self.expected(spec, goal))
 
     def overdue_after(self, spec: ToolSpec, now: float) -> float | None:
         """Seconds after which a call is overdue; None where nobody knows."""
@@ -265,7 +265,7 @@ class Outlook:
         """
         deadline, seconds = self.deadline_s, None
         if deadline is not None:
-            seconds = {s.name: self.board.latency(s, now + self.origin, self.expected(s, goal)) for s in specs}
+            seconds = {s.name: self.usual_s(s, now, goal) for s in specs}
         return Problem(
             graph=self.graph.compiled,
             goal=goal,
