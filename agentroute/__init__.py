@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentroute.adapters.models.prices import Price, Prices
     from agentroute.adapters.priors import Priors
     from agentroute.adapters.probes import Probes
+    from agentroute.adapters.step_router import StepRouter
     from agentroute.agent import Agent
     from agentroute.attempt import Attempt, current
     from agentroute.errors import (
@@ -85,6 +86,7 @@ _WHERE = {
     "RunMonitor": "agentroute.run.watching",
     "RunResult": "agentroute.run.result",
     "Secret": "agentroute.adapters.http.secret",
+    "StepRouter": "agentroute.adapters.step_router",
     "ToolError": "agentroute.errors",
     "UnknownRunError": "agentroute.errors",
     "current": "agentroute.attempt",
@@ -131,6 +133,7 @@ __all__ = [
     "RunMonitor",
     "RunResult",
     "Secret",
+    "StepRouter",
     "ToolError",
     "UnknownRunError",
     "current",

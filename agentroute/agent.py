@@ -20,6 +20,7 @@ from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.adapters.priors import Priors
 from agentroute.adapters.probes import probes_of
 from agentroute.adapters.signature import Function
+from agentroute.adapters.step_router import StepRouter
 from agentroute.adapters.surroundings import Surroundings
 from agentroute.errors import ConfigurationError, DefinitionError, InputError, NoRouteError, UnknownRunError
 from agentroute.graph.artifact import ArtifactType
@@ -53,6 +54,7 @@ from agentroute.runtime.experience import Experience
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls, Services
 from agentroute.runtime.sharing import Sharing
+from agentroute.runtime.tier_outcomes import TierOutcomes
 from agentroute.runtime.watch import Watch
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ class Agent:
         quotas: Limits of all runs together, for as long as the agent lives or within any stretch of time.
         rates: What a second and a risk are worth, in USD.
         health: How quickly trust in a tool is lost and regained; shared by all runs.
+        step_router: Chooses among the models of steps that several can do; left out, they are taken by price and health
+            alone, the cheapest first.
         priors: What earlier runs have shown (`learned`), or the file that it is kept in, which need not be there yet.
             It takes the place of what tools declare of price, duration and risk; worst cases stay as declared.
         escalate: Who chooses when no route is left: ``"policy"`` (highest utility), ``"human"`` (the run is suspended),
@@ -100,6 +104,7 @@ class Agent:
         quotas: Sequence[Quota] = (),
         rates: Rates | None = None,
         health: Health | None = None,
+        step_router: StepRouter | None = None,
         priors: Priors | str | os.PathLike[str] | None = None,
         escalate: str = "policy",
         max_concurrency: int = 64,
@@ -145,7 +150,11 @@ class Agent:
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
             quotas=_ledgers(quotas, board),
+            tiers=None if step_router is None else step_router.board(),
         )
+        self._step_router = step_router
+        self._keeps_outcomes = True
+        self._tier_outcomes = self._new_tier_outcomes()
         self._check_monitors(monitors)
         self._monitors = (*probes_of(callable_tools), *_beside(monitors))
         self._sharing = self._new_sharing(exchange)
@@ -168,6 +177,7 @@ class Agent:
         budget: Budget | None = None,
         health: Health | None = None,
         priors: Priors | str | os.PathLike[str] | None = None,
+        step_router: StepRouter | None = None,
         model: LanguageModel | None = None,
         trace: bool = True,
         monitors: Sequence[Monitor | RunMonitor] | None = None,
@@ -191,7 +201,8 @@ class Agent:
             monitors: In place of those there are, probes of the tools included.
             exchange: In place of the one there is. With `health`, there is none unless it is given here: the agent
                 neither tells nor hears anything of what it was before.
-            trace: False leaves traces and logs out, and observers given so far.
+            step_router: In place of the one there is; what its runs have shown so far is forgotten.
+            trace: False leaves traces and logs out, the log of outcomes included, and observers given so far.
             wrap_executor: Given what makes the calls and the clock, returns what makes them from here on, such as a
                 fault injector.
         """
@@ -217,6 +228,11 @@ class Agent:
             twin._priors = _priors(priors)  # noqa: SLF001
             learned = twin._priors.expected(self.graph.tools.values(), self.graph.goals)  # noqa: SLF001
             twin._services = replace(twin._services, learned=learned)  # noqa: SLF001
+        router = twin._step_router = step_router or self._step_router  # noqa: SLF001
+        if router is not None and (step_router is not None or health is not None):
+            twin._services = replace(twin._services, tiers=router.board())  # noqa: SLF001
+        twin._keeps_outcomes = trace and self._keeps_outcomes  # noqa: SLF001
+        twin._tier_outcomes = twin._new_tier_outcomes()  # noqa: SLF001
         if health is not None:
             twin._experience = Experience()  # noqa: SLF001
             twin._active = set()  # noqa: SLF001
@@ -247,6 +263,14 @@ class Agent:
             if (check := getattr(monitor, "check", None)) is not None:
                 check(artifacts, subjects)
 
+    def _new_tier_outcomes(self) -> TierOutcomes | None:
+        services, router = self._services, self._step_router
+        if router is None or services.tiers is None:
+            return None
+        router.check_steps(self.graph.tiers)
+        keep = router.keep if self._keeps_outcomes and router.log is not None else None
+        return TierOutcomes(services.tiers, services.journal, self.graph.tools, keep)
+
     def _new_watch(self) -> Watch:
         sharing = () if self._sharing is None else self._sharing.parts
         return Watch((*self._monitors, *sharing), self._services.board, self._services.clock)
@@ -261,7 +285,15 @@ class Agent:
 
     def _new_planner(self) -> Planner:
         services = self._services
-        return Planner(self.graph, services.board, services.rates, services.budget, services.learned, services.quotas)
+        return Planner(
+            self.graph,
+            services.board,
+            services.rates,
+            services.budget,
+            services.learned,
+            services.quotas,
+            services.tiers,
+        )
 
     async def __aenter__(self) -> Self:
         """Let monitors watch; what tools need is opened when it is first used."""
@@ -460,6 +492,8 @@ class Agent:
                 for event in first:
                     await runner.record(event)
                 await runner.drive()
+                if self._tier_outcomes is not None:
+                    await self._tier_outcomes.note(runner.run_id, runner.state)
         except anyio.get_cancelled_exc_class():
             if runner.state.asked is not None:  # else not even its start was recorded
                 with anyio.CancelScope(shield=True):
@@ -468,6 +502,25 @@ class Agent:
         return result_of(
             runner.run_id, runner.state, duration_s=runner.now(), trace_id=self._surroundings.trace_id(runner.run_id)
         )
+
+    async def judge(self, run_id: str, right: float, *, step: str | None = None) -> None:
+        """Say how right a run was, or one of its model steps, once that has turned out.
+
+        The step router goes by it in later runs, and it is added to the log of outcomes.
+
+        Args:
+            run_id: The run.
+            right: From 0 (wrong) to 1.
+            step: Name of the model step; left out, the run as a whole.
+
+        Raises:
+            UnknownRunError: The journal has no such run.
+            InputError: The agent has no step router, or the run took no such step.
+            ConfigurationError: The log cannot be written.
+        """
+        if self._tier_outcomes is None:
+            raise InputError(f"agent {self.name!r} has no step router that could learn from a judgement")
+        await self._tier_outcomes.judge(RunId(run_id), right, step)
 
     async def result(self, run_id: str) -> RunResult:
         """How a run ended, or where it stands, by its journal.

@@ -8,7 +8,8 @@
     ├── InputError             a run was asked for with inputs that do not fit
     ├── NoRouteError           no set of tools leads to the goal
     ├── ToolError              raised BY tools to say what they know about a failure
-    │   └── AnswerLostError    ... of a model call that may have been billed
+    │   ├── AnswerLostError    ... of a model call that may have been billed
+    │   └── WrongAnswerError   ... whose answer the postcondition refuses
     ├── ConfigurationError     an environment variable, MCP configuration or model name cannot be used
     └── JournalError           the record of a run cannot be written or read
         └── UnknownRunError    no such run
@@ -127,6 +128,14 @@ class ToolError(AgentrouteError):
 
 class AnswerLostError(ToolError):
     """A call went out and no answer came back that could be read: it may have been billed all the same."""
+
+
+class WrongAnswerError(ToolError):
+    """An answer has the type that was promised, and does not satisfy ``ensure=``."""
+
+    def __init__(self, message: str) -> None:
+        """Of kind contract."""
+        super().__init__(message, kind="contract")
 
 
 class ConfigurationError(AgentrouteError):

@@ -68,6 +68,19 @@ class Tool(Protocol):
         ...
 
 
+@runtime_checkable
+class Asking(Protocol):
+    """A tool that can say beforehand what a call would ask a model."""
+
+    def asked(self, inputs: Values) -> str:
+        """The text, without what is the same in every call.
+
+        Raises:
+            ToolError: It cannot be made of these inputs.
+        """
+        ...
+
+
 class ToolExecutor(Protocol):
     """Calls tools. The seam at which faults are injected and calls are recorded."""
 

@@ -35,6 +35,7 @@ from agentroute.run.events import (
     RunStarted,
     Signalled,
     Suspended,
+    TierChosen,
     Unresolved,
     Verified,
     Waiting,
@@ -105,6 +106,9 @@ def describe(event: Event, asked: GoalId | None = None) -> _Line | None:  # noqa
             arrows = {"before": " > ".join(event.before), "after": " > ".join(event.after)}
             usd = {"weight_before_usd": dollars(event.weight_before), "weight_after_usd": dollars(event.weight_after)}
             return logging.WARNING, "rerouted", fields | arrows | usd
+        case TierChosen():
+            fields = _fields(event, "step", "policy") | {"ranking": " > ".join(event.ranking)}
+            return logging.INFO, "tier chosen", fields
         case Hedged():
             fields = _fields(event, "attempt", "tool", "reason") | {"after": " > ".join(event.after)}
             return logging.INFO, "hedged", fields

@@ -1,9 +1,13 @@
-"""The log of outcomes: JSON lines, one for each attempt of a model step. Words are hashed before they are written."""
+"""The log of outcomes: JSON lines, one for each answer to a model step. Words are hashed before they are written.
+
+What turns out later about a run is a line of its own, a judgement: logs are appended to, never rewritten.
+"""
 
 import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -12,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from agentroute.adapters.json_file import parse_json, reason, told
 from agentroute.errors import ConfigurationError, DocumentError
 from agentroute.graph.cost import LARGEST
-from agentroute.routing.tiers.outcome import Outcome
+from agentroute.routing.tiers.outcome import Judgement, Outcome
 from agentroute.routing.tiers.situation import WORD_BUCKETS, Situation, Sketch
 
 LONGEST_LINE = 256 * 1024
@@ -85,14 +89,58 @@ class _Record(_Strict):
         )
 
 
-def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Outcome]:
-    """Read a log, one record after the other.
+class _Judgement(_Strict):
+    version: Literal["1"]
+    run: Name
+    judged: Chance
+    step: Annotated[str, Field(max_length=200)] | None = None
 
-    A last line without an end is left out if it cannot be read: whoever wrote it was interrupted, or is not done.
+
+def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Outcome]:
+    """Read a log, one record after the other, each as it was judged last.
+
+    A run that was right was right in all of its steps. One that was wrong says so of its only step; of several, nobody
+    knows which one it was, and they are left as they were logged. What was refused when it came stays wrong. A last
+    line without an end is left out if it cannot be read: whoever wrote it was interrupted, or is not done.
 
     Raises:
         DocumentError: It cannot be read, or a line is refused; ``file:line:column: why``.
     """
+    verdicts = _Verdicts(path)
+    for entry in _entries(path):
+        if isinstance(entry, _Record):
+            yield verdicts.applied(entry.outcome)
+
+
+class _Verdicts:
+    """Every judgement of a log, and of how many steps the runs consist that were judged as a whole."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.steps: dict[tuple[str, str], float] = {}
+        self.runs: dict[str, float] = {}
+        self._of: dict[str, set[str]] = {}
+        if not any(b'"judged"' in line for _, line, _ in _lines(Path(path), str(path))):
+            return
+        for entry in _entries(path):
+            if isinstance(entry, _Record):
+                self._of.setdefault(entry.run, set()).add(entry.step)
+            elif entry.step is None:
+                self.runs[entry.run] = entry.judged
+            else:
+                self.steps[entry.run, entry.step] = entry.judged
+
+    def applied(self, outcome: Outcome) -> Outcome:
+        run, step = outcome.run, outcome.situation.step
+        right = self.steps.get((run, step), self.runs.get(run))
+        if right is None:
+            return outcome
+        if outcome.right == 0.0:
+            return replace(outcome, verified=True)
+        alone = (run, step) in self.steps or right == 1.0 or len(self._of[run]) == 1
+        return replace(outcome, right=right, verified=True) if alone else outcome
+
+
+def _entries(path: str | os.PathLike[str]) -> "Iterator[_Record | _Judgement]":
     file = str(path)
     for number, line, whole in _lines(Path(path), file):
         if not line.strip():
@@ -100,7 +148,9 @@ def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Outcome]:
         if number > MOST_RECORDS:
             raise DocumentError(file, number, 1, f"the log has more than {MOST_RECORDS:,} lines; split it")
         try:
-            record = _Record.model_validate(parse_json(line.decode().strip()))
+            data = parse_json(line.decode().strip())
+            judged = isinstance(data, dict) and "judged" in data
+            yield (_Judgement if judged else _Record).model_validate(data)
         except ValidationError as error:
             raise DocumentError(file, number, 1, told(error)) from None
         except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
@@ -109,11 +159,10 @@ def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Outcome]:
             column = error.colno if isinstance(error, json.JSONDecodeError) else 1
             why = "is nested too deeply" if isinstance(error, RecursionError) else f"is not a line of JSON: {error}"
             raise DocumentError(file, number, column, why) from None
-        yield record.outcome
 
 
-def write_outcomes(path: str | os.PathLike[str], outcomes: Iterable[Outcome]) -> int:
-    """Append records to a log, readable by its owner only; each line goes out whole.
+def write_outcomes(path: str | os.PathLike[str], outcomes: Iterable[Outcome | Judgement]) -> int:
+    """Append records and judgements to a log, readable by its owner only; each line goes out whole.
 
     Returns:
         How many were written.
@@ -126,11 +175,17 @@ def write_outcomes(path: str | os.PathLike[str], outcomes: Iterable[Outcome]) ->
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         with open(descriptor, "ab", buffering=0) as stream:  # noqa: PTH123  # a descriptor, not a path
             for outcome in outcomes:
-                stream.write(line_of(outcome).encode())
+                stream.write((_verdict(outcome) if isinstance(outcome, Judgement) else line_of(outcome)).encode())
                 written += 1
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise ConfigurationError(f"{path}: outcomes cannot be written: {reason(error)}") from error
     return written
+
+
+def _verdict(judgement: Judgement) -> str:
+    record = {"version": "1", "run": judgement.run, "judged": judgement.right}
+    record |= {} if judgement.step is None else {"step": judgement.step}
+    return json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def line_of(outcome: Outcome) -> str:

@@ -67,7 +67,7 @@ class TierModel:
         spending: What a step costs on average by what success is worth; None: not known.
     """
 
-    chances: Chances
+    chances: Chances = field(default_factory=Chances)
     outcomes: Mapping[str, int] = field(default_factory=dict[str, int])
     spending: Spending | None = None
 

@@ -23,6 +23,7 @@ from agentroute.run.events import (
     RunFinished,
     Signalled,
     Suspended,
+    TierChosen,
     Unresolved,
     Verified,
     Waiting,
@@ -61,6 +62,10 @@ def describe(event: Event) -> tuple[str, str] | None:  # noqa: C901, PLR0912  # 
             return "yellow", f"retry     {event.tool} in {event.wait_s:.2f} s"
         case Rerouted():
             return "yellow", f"reroute   {_arrows(event.before)}  =>  {_arrows(event.after)}"
+        case TierChosen():
+            first = event.ranking[0]
+            chance, usd = event.right[first], dollars(event.costs[first])
+            return "cyan", f"tier      {first}   {chance:.0%} right, {usd:.6f} USD a call ({event.policy})"
         case Hedged():
             return "yellow", f"hedge     {event.tool}: {event.reason}  =>  {_arrows(event.after)}"
         case Waiting():

@@ -87,6 +87,37 @@ def artifacts_of(needs: Sequence[Need]) -> Iterator[ArtifactId]:
             yield need
 
 
+DECLARED_RIGHT = 0.8
+"""Chance that a tier's answer is right, where nobody has said anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTier:
+    """What makes a tool one of several ways to do the same model step.
+
+    Attributes:
+        step: Name of the step. Tools with the same step take and produce the same.
+        tier: Which way it is: the model, and the effort. What is learned of it counts for all steps.
+        detection: Chance that a wrong answer is noticed, 0 to 1.
+        right: Chance that an answer is right, as far as anybody knows beforehand.
+    """
+
+    step: str
+    tier: str
+    detection: float = 0.0
+    right: float = DECLARED_RIGHT
+
+    def check(self, subject: str) -> None:
+        """Refuse what is no chance, and names that say nothing.
+
+        Raises:
+            DefinitionError: With `subject` and the field.
+        """
+        check_name("step", self.step)
+        checked(subject, "detection", self.detection, largest=1.0)
+        checked(subject, "right", self.right, largest=1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
     """The contract of one tool; pure data, nothing here can be called.
@@ -105,6 +136,7 @@ class ToolSpec:
         calls_model: An attempt is a model call (counts against ``llm_calls``).
         tokens: Tokens that an attempt reads and writes at most.
         least_tokens: Tokens that it can do with, if that is less; None: it cannot.
+        tier: Which step it is a tier of, if it is one.
         worst: What an attempt uses at most.
         least: What has to be reserved for one at the least: `worst`, for tools that cannot do with less.
     """
@@ -122,6 +154,7 @@ class ToolSpec:
     calls_model: bool = False
     tokens: int = 0
     least_tokens: int | None = None
+    tier: StepTier | None = None
     worst: Amounts = field(init=False, repr=False, compare=False)
     least: Amounts = field(init=False, repr=False, compare=False)
 
@@ -139,6 +172,8 @@ class ToolSpec:
             raise DefinitionError(f"tool {self.name!r}", f"produces an artifact twice: {', '.join(self.produces)}")
         if self.effect == "read" and self.compensate:
             raise DefinitionError(f"tool {self.name!r}", "a read tool changes nothing, so it has nothing to compensate")
+        if self.tier is not None:
+            self.tier.check(f"tool {self.name!r}")
         worst = Amounts(self.cost.worst, self.tokens, int(self.calls_model), 1)
         usd, tokens = self.cost.least, self.tokens if self.least_tokens is None else self.least_tokens
         least = worst if (usd, tokens) == worst[:2] else worst._replace(usd=usd, tokens=tokens)

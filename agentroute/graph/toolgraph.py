@@ -22,14 +22,15 @@ class ToolGraph:
         goals: The ladder by name: highest utility first, as declared among equals.
         first_goal: The goal declared first: what runs pursue that name none.
         auxiliary: Verifiers and compensators; they are no producers on a route.
+        tiers: The tools of each model step that can be done in several ways, as declared.
     """
 
     def __init__(self, tools: Iterable[ToolSpec], goals: Iterable[GoalSpec]) -> None:
         """Check names and references.
 
         Raises:
-            DefinitionError: A name is taken twice, ``verify`` or ``compensate`` names no tool, or a verifier does not
-                return everything that its tool produces.
+            DefinitionError: A name is taken twice, ``verify`` or ``compensate`` names no tool, a verifier does not
+                return everything that its tool produces, or two tiers of a step differ in more than their price.
         """
         self.tools: Mapping[ToolId, ToolSpec] = _by_name("tool", tools)
         declared = _by_name("goal", goals)
@@ -38,6 +39,7 @@ class ToolGraph:
             raise DefinitionError("agent", "needs at least one goal")
         self.first_goal: GoalId = next(iter(declared))
         self.auxiliary = frozenset(self._auxiliaries())
+        self.tiers = {step: specs for step, specs in _by_step(self.routable.values()).items() if len(specs) > 1}
 
     @cached_property
     def routable(self) -> Mapping[ToolId, ToolSpec]:
@@ -118,6 +120,27 @@ class ToolGraph:
                 if role == "verify" and lacking:
                     raise DefinitionError(subject, f"verify={name!r} must return {', '.join(sorted(lacking))} too")
                 yield name
+
+
+def _by_step(tools: Iterable[ToolSpec]) -> dict[str, tuple[ToolSpec, ...]]:
+    """Tools by the model step that they are tiers of.
+
+    Raises:
+        DefinitionError: They take or produce different things, or two of them are the same tier.
+    """
+    found: dict[str, tuple[ToolSpec, ...]] = {}
+    for tool in tools:
+        if tool.tier is None:
+            continue
+        others, subject = found.get(tool.tier.step, ()), f"step {tool.tier.step!r}"
+        for other in others:
+            if (other.requires, other.produces) != (tool.requires, tool.produces):
+                why = f"{other.name!r} and {tool.name!r} take or produce different things; give one step another name"
+                raise DefinitionError(subject, why)
+            if other.tier is not None and other.tier.tier == tool.tier.tier:
+                raise DefinitionError(subject, f"{other.name!r} and {tool.name!r} are the same tier")
+        found[tool.tier.step] = (*others, tool)
+    return found
 
 
 Named = TypeVar("Named", ToolSpec, GoalSpec)

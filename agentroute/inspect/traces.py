@@ -26,6 +26,7 @@ Kind: TypeAlias = Literal["run", "step", "attempt", "decision", "other"]
 
 _DECISIONS: Final = frozenset({
     semconv.REROUTE_SPAN,
+    semconv.TIER_SPAN,
     semconv.HEDGE_SPAN,
     semconv.ESCALATE_SPAN,
     semconv.ROUTE_SPAN,

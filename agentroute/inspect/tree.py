@@ -250,6 +250,8 @@ def _decision(span: Span) -> Text:
             return _reroute(span, tool, reason)
         case semconv.HEDGE_SPAN:
             return Text(f"hedged {tool}: {reason}\n  beside it: {_arrows(span)}\n  {_weight(span)}", "yellow")
+        case semconv.TIER_SPAN:
+            return _tier(span)
         case semconv.ESCALATE_SPAN:
             return _escalation(span, reason)
         case semconv.ROUTE_SPAN:
@@ -259,6 +261,12 @@ def _decision(span: Span) -> Text:
             return Text(f"waited {duration(span.duration_s)} for {tool}: {reason}", "yellow")
         case _:
             return _restriction(span, tool, reason)
+
+
+def _tier(span: Span) -> Text:
+    """In which order the tiers of a step are to be taken, and a line for each."""
+    step, policy = clean(span.text(semconv.STEP_NAME)), clean(span.text(semconv.POLICY))
+    return _append_weighed(Text(f"tier of {step}: {_arrows(span)}; {policy}", "cyan"), span)
 
 
 def _restriction(span: Span, tool: str, reason: str) -> Text:

@@ -31,12 +31,14 @@ from agentroute.run.events import (
     Retried,
     RouteChosen,
     Signalled,
+    TierChosen,
     Verified,
     Waiting,
 )
 from agentroute.run.hedging import Hedges
 from agentroute.run.outlook import Outlook
 from agentroute.run.saga import Saga
+from agentroute.run.tier_choices import TierChoices
 from agentroute.run.watching import MOST_SIGHTINGS, RunMonitor, next_look, sightings
 
 
@@ -58,6 +60,7 @@ class Navigator:
         guards: Mapping[ToolId, Guard],
         backoff: Callable[[int], float],
         made: Mapping[AttemptId, float] | None = None,
+        tiers: TierChoices | None = None,
         monitors: Sequence[RunMonitor] = (),
         asks_people: bool = False,
     ) -> None:
@@ -68,6 +71,7 @@ class Navigator:
             guards: ``when=`` conditions by tool.
             backoff: Seconds to wait after the n-th attempt of a tool.
             made: When each call under way was made; those that wait for a turn are not in it.
+            tiers: Chooses among the tiers of model steps, if somebody does.
             monitors: Watch the run.
             asks_people: A person decides whether a run goes on that a monitor has stopped; else it is handed over.
         """
@@ -76,6 +80,7 @@ class Navigator:
         self._state = outlook.state
         self._saga = Saga(outlook, backoff)
         self._hedges = Hedges(outlook, {} if made is None else made)
+        self._tiers = tiers
         self._guards = dict(guards)
         self._backoff = backoff
         self._monitors = tuple(monitors)
@@ -103,11 +108,18 @@ class Navigator:
             return Record(noticed)
         if state.alarms:
             return self._stop(state.goal, now)
-        if state.unanswered or self._version != self._outlook.board.version or self._outlook.expired(now):
-            decision = self._navigate(state.goal, now)
+        return self._pursue(state.goal, now)
+
+    def _pursue(self, goal: GoalId, now: float) -> Decision:
+        """Choose what has to be chosen, tiers before routes, then go along the route."""
+        if self._tiers is not None and (chosen := self._tiers.due(goal, now)) is not None:
+            return Record(chosen)
+        is_stale = self._state.unanswered or self._version != self._outlook.board.version
+        if is_stale or self._outlook.expired(now):
+            decision = self._navigate(goal, now)
             if decision is not None:
                 return decision
-        return self._proceed(state.goal, now)
+        return self._proceed(goal, now)
 
     def note(self, event: Event) -> None:
         """Keep the schedule up to date with a fact that was just recorded."""
@@ -123,6 +135,7 @@ class Navigator:
                 | AttemptAbandoned()
                 | GuardClosed()
                 | Quarantined()
+                | TierChosen()
                 | Chosen()
                 | Verified()
                 | Compensated()
@@ -278,14 +291,24 @@ class Navigator:
         state = self._state
         before = tuple(tool for tool in state.route if tool not in state.done)
         weighed = self._outlook.weighed(before, route.tools, now) if self._outlook.board.version else ()
-        return RouteChosen(now, goal, route.tools, route.weight, route.optimal, self._why_now(), weighed)
+        return RouteChosen(now, goal, route.tools, route.weight, route.optimal, self._why_now(route.tools), weighed)
 
-    def _why_now(self) -> str:
+    def _why_now(self, after: tuple[ToolId, ...]) -> str:
         state = self._state
         if not state.route:
             return "start" if state.goal == state.asked else "demoted"
         gone = [tool for tool in state.route if tool in state.closed]
-        return f"{gone[0]} is closed for this run" if gone else self._overtaken or "health changed"
+        if gone:
+            return f"{gone[0]} is closed for this run"
+        return self._overtaken or self._tier_changed(after) or "health changed"
+
+    def _tier_changed(self, after: tuple[ToolId, ...]) -> str:
+        """Of which step another tier is taken now; empty if of none."""
+        for step, chosen in self._state.tiers.items():
+            taken = [tool for tool in after if tool in chosen.weights and tool not in self._state.route]
+            if taken:
+                return f"{step}: {chosen.policy} takes {taken[0]}"
+        return ""
 
     def _closing_guard(self, now: float) -> GuardClosed | None:
         """The next guard that can be asked and says no. Each is asked once: artifacts do not change within a run."""

@@ -11,6 +11,7 @@ from agentroute.errors import FailureKind
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.factors import Factors
 from agentroute.routing.signals import SignalKind
+from agentroute.routing.tiers.situation import Situation
 
 Outcome = Literal["succeeded", "demoted", "escalated", "cancelled"]
 """How a run ends; exactly one of these."""
@@ -73,6 +74,37 @@ class RouteChosen:
     optimal: bool
     reason: str
     weighed: tuple[Factors, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TierChosen:
+    """In which order the tiers of a model step are to be taken. It holds until an attempt of the step fails.
+
+    Attributes:
+        at: Seconds since the start of the run.
+        step: Name of the step.
+        policy: Which policy chose.
+        situation: What was known of the step. Words are hashed.
+        ranking: Tools that can be afforded, the one to take first.
+        weights: What every tool of the step weighs from now on, rising along the ranking.
+        right: Chance of each to answer right.
+        costs: What an attempt of each is expected to cost, with time, risk, energy and health.
+        propensities: With which chance each would have come first.
+        worth: What success was worth.
+        detection: Chance that a wrong answer is noticed.
+    """
+
+    at: float
+    step: str
+    policy: str
+    situation: Situation
+    ranking: tuple[ToolId, ...]
+    weights: Mapping[ToolId, NanoUsd]
+    right: Mapping[ToolId, float]
+    costs: Mapping[ToolId, NanoUsd]
+    propensities: Mapping[ToolId, float]
+    worth: NanoUsd
+    detection: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +371,7 @@ class RunFinished:
 Event: TypeAlias = (
     RunStarted
     | RouteChosen
+    | TierChosen
     | GuardClosed
     | Signalled
     | AttemptStarted

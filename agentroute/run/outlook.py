@@ -18,6 +18,8 @@ from agentroute.routing.expected import Expected
 from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.routing.signals import HealthSignal
+from agentroute.routing.tiers.situation import Situation
+from agentroute.routing.tiers.tier_board import Offer, TierBoard
 from agentroute.run.events import HAND_OVER, Option
 from agentroute.run.state import RunState
 from agentroute.run.watching import View
@@ -58,6 +60,7 @@ class Outlook:
         origin: Monotonic seconds at which the run started.
         deadline_s: Seconds since the start by which it must be over.
         learned: What earlier runs have shown of tools, by goal; others are as declared.
+        tiers: Chooses among the tiers of model steps; None: they weigh what health says, like all tools.
         who: The run, in the line for tools.
     """
 
@@ -69,6 +72,7 @@ class Outlook:
     origin: float
     deadline_s: float | None
     learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
+    tiers: TierBoard | None = None
     who: object = field(default_factory=object)
 
     def satisfied(self, needs: Iterable[Need]) -> bool:
@@ -181,19 +185,26 @@ class Outlook:
     # ---------------------------------------------------------------- routes
 
     def route_to(
-        self, goal: GoalId, now: float, *, patient: bool = True, past: AttemptId | None = None
+        self,
+        goal: GoalId,
+        now: float,
+        *,
+        patient: bool = True,
+        past: AttemptId | None = None,
+        without: Container[ToolId] = (),
     ) -> Route | None:
         """Cheapest route over tools that can be called now; failing that, if `patient`, over those worth a wait.
 
         What is under way is already paid for, but for calls that take too long, and for the one that a way `past` it
-        is asked for.
+        is asked for. Tools to do `without` have no part in it.
         """
         if self.expired(now):
             return None
         sunk = frozenset(flight.tool for flight in self.state.relied_on if flight.attempt != past)
         for wait in (False, True) if patient else (False,):
             left = self.ledger.left_once_freed() if wait else self.ledger.left
-            problem = self._problem(goal, self._usable(now, sunk, patient=wait), sunk, left.usd, now)
+            usable = [spec for spec in self._usable(now, sunk, patient=wait) if spec.name not in without]
+            problem = self._problem(goal, usable, sunk, left.usd, now)
             route = within_counts(problem, cheapest_route(problem), self._counts(sunk, left))
             if route is not None:
                 return route
@@ -270,12 +281,47 @@ class Outlook:
             graph=self.graph.compiled,
             goal=goal,
             have=frozenset(self.state.artifacts),
-            weights={s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now, goal) for s in specs},
+            weights=self._weights(goal, specs, sunk, now),
             latency_s=seconds,
             within_s=None if deadline is None else deadline - now,
             usd=None if limit is None else {s.name: NanoUsd(0) if s.name in sunk else self.kept_for(s) for s in specs},
             within_usd=None if limit is None else NanoUsd(limit),
         )
+
+    def _weights(
+        self, goal: GoalId, specs: list[ToolSpec], sunk: Container[ToolId], now: float
+    ) -> dict[ToolId, NanoUsd]:
+        weights = {s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now, goal) for s in specs}
+        if self.tiers is not None:
+            for step in {s.tier.step for s in specs if s.tier is not None and s.name not in sunk} & self._undecided:
+                weights |= {tool: weight for tool, weight in self._foreseen(step, goal, now) if tool in weights}
+        return weights
+
+    @property
+    def _undecided(self) -> set[str]:
+        """Model steps with several tiers for which no choice holds, and none is under way."""
+        under_way = {flight.tool for flight in self.state.relied_on}
+        return {
+            step
+            for step, specs in self.graph.tiers.items()
+            if step not in self.state.tiers and under_way.isdisjoint(spec.name for spec in specs)
+        }
+
+    def _foreseen(self, step: str, goal: GoalId, now: float) -> Iterable[tuple[ToolId, NanoUsd]]:
+        """What the tiers of a step are likely to weigh once it can begin: nothing is known of it but its name."""
+        if (board := self.tiers) is None:
+            return ()
+        offers = self.offers(step, now, goal)
+        right = board.right(Situation(step), offers)
+        return board.choose(offers, right, worth=board.worth()).weights.items()
+
+    def offers(self, step: str, now: float, goal: GoalId | None = None) -> list[Offer]:
+        """The tiers of a step, and what each would weigh if its answers were always right."""
+        return [
+            Offer(spec.name, spec.tier, self._by_health(spec, now, goal), spec.cost.worst)
+            for spec in self.graph.tiers[step]
+            if spec.tier is not None
+        ]
 
     def kept_for(self, spec: ToolSpec) -> NanoUsd:
         """Nano-dollars that must be left for a tool of the route: of later ones, the share that is to be kept."""
@@ -324,7 +370,12 @@ class Outlook:
         return self.board.factors(spec, self.rates, now + self.origin, self.expected(spec), also=also)
 
     def weight(self, spec: ToolSpec, now: float, goal: GoalId | None = None) -> NanoUsd:
-        """Expected cost until the tool succeeds, under current health."""
+        """Expected cost until the tool succeeds, under current health; of a tier, what was chosen for its step."""
+        chosen = None if spec.tier is None else self.state.tiers.get(spec.tier.step)
+        weight = None if chosen is None else chosen.weights.get(spec.name)
+        return self._by_health(spec, now, goal) if weight is None else weight
+
+    def _by_health(self, spec: ToolSpec, now: float, goal: GoalId | None) -> NanoUsd:
         also = self.signals_about(spec) if self.state.signals else ()
         return self.board.weight(spec, self.rates, now + self.origin, self.expected(spec, goal), also=also)
 

@@ -15,6 +15,7 @@ from agentroute.routing.board import HealthBoard
 from agentroute.routing.expected import Expected
 from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route, missing
+from agentroute.routing.tiers.tier_board import TierBoard
 from agentroute.run.binding import Limited
 from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
@@ -68,6 +69,7 @@ class Planner:
     budget: Budget
     learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
     quotas: Sequence[Ledger] = ()
+    tiers: TierBoard | None = None
 
     def plan(self, goal: GoalId, have: frozenset[ArtifactId], without: Collection[ToolId], now: float) -> RoutePlan:
         """The cheapest route to `goal` within the budget of one run, doing without some tools.
@@ -81,7 +83,7 @@ class Planner:
         state = RunState(artifacts=dict.fromkeys(have), closed=dict.fromkeys(without, "down"), limits=self.budget)
         ledger = Ledger(self.budget.limits, above=self.quotas)
         deadline_s = self.budget.deadline_s
-        outlook = Outlook(self.graph, state, self.board, ledger, self.rates, now, deadline_s, self.learned)
+        outlook = Outlook(self.graph, state, self.board, ledger, self.rates, now, deadline_s, self.learned, self.tiers)
         route = outlook.route_to(goal, 0.0, patient=False)
         limited = self._limited(outlook, goal, have, now)
         if route is None:

@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from agentroute.errors import FailureKind
 from agentroute.graph.cost import Amounts
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId, AttemptId, GoalId, ToolId, dollars
@@ -29,6 +30,7 @@ from agentroute.run.events import (
     RunStarted,
     Signalled,
     Suspended,
+    TierChosen,
     Unresolved,
     Verified,
     Waiting,
@@ -49,6 +51,8 @@ class RunState:
         in_flight: Attempts without an outcome.
         hedged: Attempts that took too long, so that the run went another way beside them.
         tries: Attempts per tool that count against its limit.
+        faults: Kind of the latest failure of each tool that has failed as a step.
+        tiers: What was chosen for model steps that can be done in several ways, as far as it still holds.
         closed: Tools that cannot be used in this run, with the reason.
         not_before: Earliest next attempt of a tool, in seconds since the start.
         unanswered: Failures that no retry, reroute, demotion or escalation has answered yet.
@@ -85,6 +89,8 @@ class RunState:
     in_flight: dict[AttemptId, AttemptStarted] = field(default_factory=dict)
     hedged: dict[AttemptId, Hedged] = field(default_factory=dict[AttemptId, Hedged])
     tries: dict[ToolId, int] = field(default_factory=dict)
+    faults: dict[ToolId, FailureKind] = field(default_factory=dict[ToolId, FailureKind])
+    tiers: dict[str, TierChosen] = field(default_factory=dict[str, TierChosen])
     closed: dict[ToolId, str] = field(default_factory=dict)
     not_before: dict[ToolId, float] = field(default_factory=dict)
     unanswered: dict[AttemptId, AttemptFailed] = field(default_factory=dict)
@@ -149,6 +155,8 @@ class RunState:
                 self.route = event.after
             case RouteChosen():
                 self.route = event.tools
+            case TierChosen():
+                self.tiers[event.step] = event
             case Hedged():
                 self.hedged[event.attempt] = event
                 self.route = event.after
@@ -237,6 +245,10 @@ class RunState:
             self.auxiliary_failures[started.about] = event
         else:
             self.unanswered[event.attempt] = event
+            self.faults.pop(event.tool, None)  # so that the latest comes last
+            self.faults[event.tool] = event.kind
+            for step in [step for step, chosen in self.tiers.items() if event.tool in chosen.weights]:
+                del self.tiers[step]
             if event.in_doubt:
                 self.doubts[event.attempt] = event
             elif event.unsure:

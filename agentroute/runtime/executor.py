@@ -9,9 +9,10 @@ import anyio.lowlevel
 from pydantic import ValidationError
 
 from agentroute.attempt import Attempt, serving
-from agentroute.errors import AnswerLostError, FailureKind, ToolError
+from agentroute.errors import AnswerLostError, FailureKind, ToolError, WrongAnswerError
 from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import NOTHING, Amounts
+from agentroute.graph.tool import ToolSpec
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.effects import idempotency_key
 from agentroute.guard.failures import LONGEST_MESSAGE, Failure, classify
@@ -254,6 +255,7 @@ class Executor:
             self._check_finding(about, outputs)
         charged = None if attempt.charged is None else dollars(attempt.charged)
         self._services.board.succeed(flight.ticket, self._services.clock.now(), usd=charged, said=attempt.headroom)
+        self._tell_policies(flight.call.tool, right=True)
         used, now, started = self._settle(flight, attempt, "expected"), self._now(), flight.started
         tool = started.tool
         events: list[Event] = [
@@ -304,7 +306,12 @@ class Executor:
             self._left[flight.started.attempt] = attempt
         failure = classify(error, wall=services.clock.wall())
         out_of_time = attempt.deadline > 0 and services.clock.now() >= attempt.deadline - INSTANT_S
-        self._tell_health(flight.ticket, failure, attempt.headroom or failure.headroom, timed_out=out_of_time)
+        if isinstance(error, WrongAnswerError) and self._is_tier(spec):
+            services.board.forget(flight.ticket)  # hard questions make no tool ill: the policies learn from it
+        else:
+            self._tell_health(flight.ticket, failure, attempt.headroom or failure.headroom, timed_out=out_of_time)
+        if failure.kind == "contract":
+            self._tell_policies(spec, right=False)
         known = failure.for_effect(spec.effect)
         charge: Charge = "worst" if isinstance(error, AnswerLostError) else CHARGED[failure.kind]
         used = self._settle(flight, attempt, charge)
@@ -351,6 +358,18 @@ class Executor:
                 rate_limited=failure.kind == "rate_limited",
                 timed_out=timed_out,
             )
+
+    def _is_tier(self, spec: ToolSpec) -> bool:
+        """Whether policies choose between this tool and others."""
+        return (
+            self._services.tiers is not None and spec.tier is not None and spec.tier.step in self._outlook.graph.tiers
+        )
+
+    def _tell_policies(self, spec: ToolSpec, *, right: bool) -> None:
+        """Pass on what an answer says about a tier, where wrong answers can be told from right ones."""
+        tiers, tier = self._services.tiers, spec.tier
+        if tiers is not None and tier is not None and tier.detection:
+            tiers.saw(tier, right=right)
 
     def _cut_off(self, flight: "Flight", attempt: Attempt) -> list[Event]:
         """The call was cancelled. If it had begun and changes something, nobody knows whether it did.
@@ -455,6 +474,6 @@ def _ensure(tool: Tool, outputs: Values) -> None:
     try:
         holds = tool.ensure(values[0] if len(values) == 1 else values)
     except Exception as error:
-        raise ToolError(f"its ensure= postcondition raised {type(error).__name__}", kind="contract") from error
+        raise WrongAnswerError(f"its ensure= postcondition raised {type(error).__name__}") from error
     if not holds:
-        raise ToolError("its ensure= postcondition does not hold", kind="contract")
+        raise WrongAnswerError("its ensure= postcondition does not hold")

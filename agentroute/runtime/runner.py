@@ -17,6 +17,7 @@ from agentroute.run.decision import Navigator
 from agentroute.run.events import AttemptAbandoned, Chosen, Event, Option, RunFinished, Suspended
 from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
+from agentroute.run.tier_choices import TierChoices
 from agentroute.runtime.escalation import Choice, by_model, by_policy
 from agentroute.runtime.executor import Executor, Flight
 from agentroute.runtime.services import Services
@@ -64,6 +65,7 @@ class Runner:
             origin,
             self._deadline,
             services.learned,
+            services.tiers,
         )
         self._executor = Executor(services, run_id, outlook, record=self.record, late=self._note_late, now=self.now)
         self._navigator = Navigator(
@@ -71,6 +73,7 @@ class Runner:
             guards=guards,
             backoff=services.backoff,
             made=self._executor.made,
+            tiers=self._tier_choices(),
             monitors=services.run_monitors,
             asks_people=services.escalate == "human",
         )
@@ -81,6 +84,12 @@ class Runner:
         self._wake = anyio.Event()
         self._recording = anyio.Lock(fast_acquire=True)
         self._facts = 0  # recorded by this runner
+
+    def _tier_choices(self) -> TierChoices | None:
+        services = self._services
+        if services.tiers is None or not services.graph.tiers:
+            return None
+        return TierChoices(self._outlook, services.tiers, services.asked, services.random.random)
 
     async def drive(self) -> None:
         """Run to the end.

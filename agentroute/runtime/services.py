@@ -6,14 +6,16 @@ from random import Random
 
 import anyio
 
+from agentroute.errors import ToolError
 from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.guard.ledger import Ledger
 from agentroute.ids import GoalId, ToolId
-from agentroute.ports import Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
+from agentroute.ports import Asking, Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.expected import Expected
+from agentroute.routing.tiers.tier_board import TierBoard
 from agentroute.run.watching import RunMonitor
 
 
@@ -48,6 +50,7 @@ class Services:
         quotas: Limit all runs together.
         redact: Removes secrets from text before it is recorded.
         learned: What earlier runs have shown of tools, by goal.
+        tiers: Chooses among the tiers of model steps, if somebody does.
     """
 
     name: str
@@ -68,7 +71,16 @@ class Services:
     run_monitors: Sequence[RunMonitor] = ()
     quotas: Sequence[Ledger] = ()
     learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
+    tiers: TierBoard | None = None
 
     def backoff(self, attempts: int) -> float:
         """Seconds to wait after so many attempts of a tool: exponential, with jitter of half to one and a half."""
         return self.board.settings.backoff_s * 2 ** min(attempts - 1, 16) * (0.5 + self.random.random())
+
+    def asked(self, tool: ToolId, inputs: Values) -> str:
+        """What the model behind a tool would be asked with these inputs; empty, if nobody can say."""
+        asking = self.tools[tool]
+        try:
+            return asking.asked(inputs) if isinstance(asking, Asking) else ""
+        except ToolError:  # the attempt will say so
+            return ""

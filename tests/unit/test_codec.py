@@ -8,8 +8,9 @@ import pytest
 
 from agentroute.errors import JournalError
 from agentroute.ids import AttemptId, NanoUsd, ToolId
+from agentroute.routing.tiers.situation import Situation, sketch
 from agentroute.run.codec import GENESIS, chain, decode, encode
-from agentroute.run.events import Event, Hedged, Quarantined, RunStarted, Signalled
+from agentroute.run.events import Event, Hedged, Quarantined, RunStarted, Signalled, TierChosen
 from agentroute.testing.faults import Fault
 from tests.properties.run_cases import play
 from tests.unit.test_planted_bugs import GALLERY, with_faults
@@ -26,7 +27,23 @@ def seen_events() -> list[Event]:
     hedged = Hedged(0.5, AttemptId(1), search, (search,), (spare,), NanoUsd(5), optimal=True, reason="late")
     played = [r.event for scenario in scenarios for records in play(scenario).journals.values() for r in records]
     put_aside = Quarantined(0.5, AttemptId(1), search, "charged more than its worst case")
-    return [*played, watched, hedged, put_aside]
+    asked = Situation("answer", sketch("What is the capital of France?"), "contract", {"small": 1}, depth=2, context=90)
+    weights = {search: NanoUsd(5), spare: NanoUsd(7)}
+    odds = {search: 0.7, spare: 0.9}
+    chosen = TierChosen(
+        at=0.5,
+        step="answer",
+        policy="learned",
+        situation=asked,
+        ranking=(search, spare),
+        weights=weights,
+        right=odds,
+        costs=weights,
+        propensities={search: 0.95, spare: 0.05},
+        worth=NanoUsd(100),
+        detection=1.0,
+    )
+    return [*played, watched, hedged, put_aside, chosen]
 
 
 def test_every_event_comes_back_as_it_was_and_keeps_its_place_in_the_chain() -> None:

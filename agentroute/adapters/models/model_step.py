@@ -18,7 +18,7 @@ from agentroute.errors import AnswerLostError, ConfigurationError, DefinitionErr
 from agentroute.graph.artifact import ArtifactType, artifact_type
 from agentroute.graph.cost import Amounts, Cost, checked
 from agentroute.graph.goal import resolve_need
-from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
+from agentroute.graph.tool import KOfN, Need, StepTier, ToolSpec, artifacts_of
 from agentroute.guard.ledger import Reservation
 from agentroute.ids import ArtifactId, NanoUsd, ToolId, dollars
 from agentroute.ports import Completion, Guard, LanguageModel, Tool, Values
@@ -162,6 +162,15 @@ class ModelStep:
         """Types of the inputs and of the output."""
         return self.step.types
 
+    def asked(self, inputs: Values) -> str:
+        """What the model would be told of these inputs; of the instruction, only what depends on them.
+
+        Raises:
+            ToolError: As for `Step.messages`.
+        """
+        instruction, data = (message["content"] for message in self.step.messages(inputs))
+        return data if isinstance(self.step.prompt, str) else f"{instruction}\n{data}"
+
     async def call(self, inputs: Values) -> Values:
         """Ask the model once, and charge the attempt with what that cost."""
         attempt, step = current(), self.step
@@ -232,11 +241,13 @@ def llm_step(
     provider: str | None = None,
     when: Callable[..., bool] | None = None,
     ensure: Callable[[Any], bool] | None = None,
+    detection: float | None = None,
     language_model: PricedModel | None = None,
 ) -> list[ModelStep]:
     """Make a model call a tool: one for each model, named ``name@model``, all producing the same artifact.
 
-    The router takes the cheapest that works; the others are its alternatives. The worst case that is reserved for a
+    The router takes the cheapest that works, or the one that the agent's `StepRouter` chooses; the others are its
+    alternatives. The worst case that is reserved for a
     call follows from `max_input_bytes` and `max_tokens`, so both are limits that hold, not hints.
 
     Args:
@@ -258,6 +269,8 @@ def llm_step(
         provider: Tools of one provider fail together. Left out, each model fails for itself.
         when: Condition on artifacts; False closes the step for the run.
         ensure: Postcondition on the output.
+        detection: Chance that a wrong answer is noticed, 0 to 1, for the `StepRouter`. Left out: 1 with `ensure`, so
+            that what it accepts counts as right, and 0 without.
         language_model: Who is asked; by default a `LiteLlm` of its own, with keys from the environment.
 
     Raises:
@@ -302,6 +315,7 @@ def llm_step(
         language_model=language_model or LiteLlm(),
     )
 
+    noticed = float(ensure is not None) if detection is None else checked(subject, "detection", detection, largest=1.0)
     guard = None if when is None else _guard(when, subject, step)
 
     def tool(model: str) -> ModelStep:
@@ -317,6 +331,7 @@ def llm_step(
             calls_model=True,
             tokens=worst.tokens,
             least_tokens=kept.tokens,
+            tier=StepTier(name, model, detection=noticed),
         )
         return ModelStep(model, spec, step, when=guard, ensure=ensure)
 

@@ -32,6 +32,7 @@ from agentroute.run.events import (
     RunStarted,
     Signalled,
     Suspended,
+    TierChosen,
     Unresolved,
     Verified,
     Waiting,
@@ -143,6 +144,8 @@ class RunSpans:
                 self._rerouted(event)
             case RouteChosen():
                 self._route_chosen(event)
+            case TierChosen():
+                self._note(semconv.TIER_SPAN, event.at, describe.tier(event))
             case Hedged():
                 self._hedged(event)
             case AttemptAbandoned():

@@ -36,3 +36,18 @@ class Outcome:
     def part(self, parts: int, seed: int = 0) -> int:
         """Which of so many parts of a log its run falls into; the same in every process."""
         return crc32(f"{seed} {self.run}".encode("utf-8", "surrogatepass")) % parts
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What turned out later about a run, or one of its steps.
+
+    Attributes:
+        run: The run.
+        right: How right it was, 0 to 1.
+        step: Name of the model step; None: the run as a whole.
+    """
+
+    run: str
+    right: float
+    step: str | None = None

@@ -73,6 +73,11 @@ POLICIES: Final[Mapping[str, type[Policy]]] = {
 """Every policy by the name it goes by on the command line."""
 
 
+def name_of(policy: Policy) -> str:
+    """The name that a policy goes by."""
+    return next(name for name, kind in POLICIES.items() if type(policy) is kind)
+
+
 def decide(policy: Policy, question: Question) -> Choice:
     """Answer a question. The same policy and question give the same answer."""
     if not question.open:

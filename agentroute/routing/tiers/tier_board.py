@@ -1,0 +1,182 @@
+"""What all runs of an agent know of their model tiers, and how they choose among them.
+
+The counterpart of the health board: shared by the runs, without a clock. Chance is an argument.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from agentroute.graph.tool import StepTier
+from agentroute.ids import NanoUsd, ToolId, nanos
+from agentroute.routing.tiers.chances import Chances
+from agentroute.routing.tiers.outcome import Outcome
+from agentroute.routing.tiers.pace import Pace, Spending
+from agentroute.routing.tiers.policy import Learned, Policy, decide
+from agentroute.routing.tiers.question import HEAVIEST, Choice, Question, Tier
+from agentroute.routing.tiers.situation import Situation
+
+DECLARED_STRENGTH: Final = 5.0
+"""Answers that a declared chance counts for, beside those that were seen."""
+
+MOST_COUNTED: Final = 200.0
+"""Answers that are counted; beyond that, older ones count half, so that what is counted is of late."""
+
+
+MOSTLY: Final = 0.5
+"""From here on, what was judged counts as right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A tool that could do a step now.
+
+    Attributes:
+        tool: Its name.
+        tier: Which tier of which step it is.
+        cost: What it would weigh if its answers were always right: price, time, risk, energy and health.
+        worst: Price of an attempt at its worst.
+    """
+
+    tool: ToolId
+    tier: StepTier
+    cost: NanoUsd
+    worst: NanoUsd
+
+
+@dataclass(slots=True)
+class Seen:
+    """Answers of a tier to a step that something has checked."""
+
+    right: float = 0.0
+    wrong: float = 0.0
+
+    def take(self, *, right: bool) -> None:
+        """Count one more."""
+        if self.right + self.wrong >= MOST_COUNTED:
+            self.right, self.wrong = self.right / 2, self.wrong / 2
+        self.right += right
+        self.wrong += not right
+
+    def chance(self, declared: float) -> float:
+        """Mean of the Beta distribution that what was declared and what was seen make together."""
+        return (DECLARED_STRENGTH * declared + self.right) / (DECLARED_STRENGTH + self.right + self.wrong)
+
+
+@dataclass(slots=True)
+class TierBoard:
+    """Chooses among the tiers of model steps, for all runs of an agent.
+
+    Chances come from what was learned beforehand; of tiers that it says nothing of, from what was declared and what
+    answers have shown since. Worth is paced: runs that take more than was meant make success worth less to later ones.
+
+    Attributes:
+        policy: Of all steps but those in `others`.
+        others: Policies of single steps, by name.
+        chances: Learned beforehand.
+        spending: What a step costs on average by what success is worth; None: not known.
+        pace: What success is worth now.
+        meant: What a run is meant to take, in nano-dollars; None: `pace` stays as it is.
+        compound: Whether one wrong step spoils the run.
+    """
+
+    policy: Policy
+    pace: Pace
+    others: Mapping[str, Policy] = field(default_factory=dict[str, Policy])
+    chances: Chances = field(default_factory=Chances)
+    spending: Spending | None = None
+    meant: NanoUsd | None = None
+    compound: bool = True
+    _seen: dict[tuple[str, str], Seen] = field(default_factory=dict[tuple[str, str], Seen])
+
+    def policy_of(self, step: str) -> Policy:
+        """The policy that chooses for a step."""
+        return self.others.get(step, self.policy)
+
+    def explores(self, step: str) -> bool:
+        """Whether choices for a step depend on chance."""
+        policy = self.policy_of(step)
+        return isinstance(policy, Learned) and policy.explore > 0
+
+    def right(self, situation: Situation, offers: Sequence[Offer]) -> dict[ToolId, float]:
+        """Chance of each tool to answer right."""
+        declared = {offer.tier.tier: self._declared(offer.tier) for offer in offers}
+        found = self.chances.of(situation, declared)
+        return {offer.tool: found[offer.tier.tier] for offer in offers}
+
+    def _declared(self, tier: StepTier) -> float:
+        seen = self._seen.get((tier.step, tier.tier))
+        return tier.right if seen is None else seen.chance(tier.right)
+
+    def worth(self, usd_a_step: float | None = None) -> NanoUsd:
+        """What success may be worth now; less, if no more than `usd_a_step` is left for each step."""
+        worth = self.pace.worth
+        if usd_a_step is None or self.spending is None:
+            return worth
+        return min(worth, nanos(self.spending.worth_for(usd_a_step)))
+
+    def choose(
+        self,
+        offers: Sequence[Offer],
+        right: Mapping[ToolId, float],
+        *,
+        worth: NanoUsd,
+        affordable: frozenset[ToolId] | None = None,
+        tried: frozenset[ToolId] = frozenset(),
+        draw: float | None = None,
+    ) -> Choice:
+        """Rank the tiers of one step.
+
+        Args:
+            offers: Of the same step, one at least.
+            right: Chance of each to answer right.
+            worth: What success is worth.
+            affordable: Those that may be taken; all, if left out.
+            tried: Those whose answer to this very step was wrong.
+            draw: A random number from [0, 1); None: chance has no part in it.
+        """
+        tier = offers[0].tier
+        question = Question(
+            tiers=[Tier(offer.tool, offer.cost, offer.worst, right[offer.tool]) for offer in offers],
+            affordable=frozenset(offer.tool for offer in offers) if affordable is None else affordable,
+            worth=worth,
+            detection=tier.detection,
+            compound=self.compound,
+            tried=tried,
+            draw=draw,
+        )
+        return decide(self.policy_of(tier.step), question)
+
+    # ---------------------------------------------------------------- what comes of it
+
+    def saw(self, tier: StepTier, *, right: bool) -> None:
+        """Count an answer that something or somebody has checked."""
+        self._count(tier.step, tier.tier, right=right)
+
+    def _count(self, step: str, tier: str, *, right: bool) -> None:
+        self._seen.setdefault((step, tier), Seen()).take(right=right)
+
+    def judged(self, outcomes: Sequence[Outcome], right: float) -> None:
+        """Count what turned out about answers that nothing had checked when they came.
+
+        Of a run that was not right, with several such answers, nobody knows which of them it was.
+        """
+        unchecked = [outcome for outcome in outcomes if outcome.right is None]
+        if right >= MOSTLY or len(unchecked) == 1:
+            for outcome in unchecked:
+                self._count(outcome.situation.step, outcome.tier, right=right >= MOSTLY)
+
+    def spent(self, usd: NanoUsd) -> None:
+        """Take note of what a run has taken."""
+        if self.meant is not None:
+            self.pace = self.pace.after(usd, self.meant)
+
+
+def lifted(choice: Choice, costs: Mapping[ToolId, NanoUsd]) -> dict[ToolId, NanoUsd]:
+    """Weights of a choice, and of those that cannot be taken, which come after all that can; none below its cost."""
+    weights = dict(choice.weights)
+    floor = max(weights.values(), default=NanoUsd(0))
+    for tool in sorted(costs.keys() - weights.keys(), key=lambda tool: (costs[tool], tool)):
+        floor = NanoUsd(min(HEAVIEST, max(floor + 1, costs[tool])))
+        weights[tool] = floor
+    return weights

@@ -1,0 +1,123 @@
+"""Which tier of a model step one run takes: asked when the step can begin, and again after a failure of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from agentroute.graph.tool import StepTier, ToolSpec
+from agentroute.ids import ArtifactId, GoalId, NanoUsd, ToolId, dollars
+from agentroute.routing.tiers.pace import spendable
+from agentroute.routing.tiers.policy import name_of
+from agentroute.routing.tiers.situation import Situation, sketch
+from agentroute.routing.tiers.tier_board import Offer, TierBoard, lifted
+from agentroute.run.events import TierChosen
+from agentroute.run.outlook import Outlook
+
+BYTES_PER_TOKEN = 4
+"""Of English text, to estimate how much a model is given."""
+
+Asked: TypeAlias = Callable[[ToolId, Mapping[ArtifactId, Any]], str]
+"""What the model behind a tool would be asked with these inputs; empty, if nobody can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class TierChoices:
+    """Asks the policies for one run.
+
+    Attributes:
+        outlook: The run's view of its tools.
+        board: What all runs know of tiers.
+        asked: Tells what a model would be asked.
+        draw: Random numbers from [0, 1), for policies that experiment.
+    """
+
+    outlook: Outlook
+    board: TierBoard
+    asked: Asked
+    draw: Callable[[], float]
+
+    def due(self, goal: GoalId, now: float) -> TierChosen | None:
+        """The choice for the first step of the route that can begin and has none that holds; None: there is none."""
+        for spec, tier in self._steps():
+            chosen = self._choose(spec, tier, goal, now)
+            if chosen is not None:
+                return chosen
+        return None
+
+    def _steps(self) -> Iterator[tuple[ToolSpec, StepTier]]:
+        """Steps on the rest of the route that can begin, each by the tool that stands for it."""
+        state, graph = self.outlook.state, self.outlook.graph
+        for name in state.route:
+            spec = graph.tools[name]
+            tier = spec.tier
+            if tier is None or tier.step in state.tiers or tier.step not in graph.tiers or name in state.done:
+                continue
+            under_way = {flight.tool for flight in state.in_flight.values()}
+            if under_way.isdisjoint(other.name for other in graph.tiers[tier.step]) and self.outlook.satisfied(
+                spec.requires
+            ):
+                yield spec, tier
+
+    def _choose(self, spec: ToolSpec, tier: StepTier, goal: GoalId, now: float) -> TierChosen | None:
+        offers = self.outlook.offers(tier.step, now, goal)
+        affordable = frozenset(offer.tool for offer in offers if self._leads_on(offer, offers, goal, now))
+        if not affordable:
+            return None
+        situation = self._situation(spec, offers)
+        right, worth = self.board.right(situation, offers), self.board.worth(self._usd_a_step(tier.step))
+        faults = self.outlook.state.faults
+        choice = self.board.choose(
+            offers,
+            right,
+            worth=worth,
+            affordable=affordable,
+            tried=frozenset(offer.tool for offer in offers if faults.get(offer.tool) == "contract"),
+            draw=self.draw() if self.board.explores(tier.step) else None,
+        )
+        costs = {offer.tool: offer.cost for offer in offers}
+        return TierChosen(
+            at=now,
+            step=tier.step,
+            policy=name_of(self.board.policy_of(tier.step)),
+            situation=situation,
+            ranking=choice.ranking,
+            weights=lifted(choice, costs),
+            right=right,
+            costs=costs,
+            propensities=choice.propensities,
+            worth=worth,
+            detection=tier.detection,
+        )
+
+    def _leads_on(self, offer: Offer, offers: list[Offer], goal: GoalId, now: float) -> bool:
+        """Whether the goal can still be reached, and paid for, if this tier does the step."""
+        others = frozenset(other.tool for other in offers if other is not offer)
+        route = self.outlook.route_to(goal, now, patient=False, without=others)
+        return route is not None and offer.tool in route.tools
+
+    def _situation(self, spec: ToolSpec, offers: list[Offer]) -> Situation:
+        state = self.outlook.state
+        text = self.asked(spec.name, self.outlook.values_for(spec, None))
+        failed = [offer for offer in offers if offer.tool in state.faults]
+        latest = next((tool for tool in reversed(state.faults) if any(tool == o.tool for o in offers)), None)
+        return Situation(
+            step=offers[0].tier.step,
+            text=sketch(text),
+            error="" if latest is None else state.faults[latest],
+            tried={offer.tier.tier: state.tries.get(offer.tool, 0) for offer in failed},
+            depth=len(state.done),
+            context=len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN,
+        )
+
+    def _usd_a_step(self, step: str) -> float | None:
+        """USD that each of the model steps ahead can take on average; None where money has no limit."""
+        outlook = self.outlook
+        left, graph = outlook.money_left, outlook.graph
+        if left is None:
+            return None
+        ahead = [graph.tools[name] for name in outlook.state.route if name not in outlook.state.done]
+        steps = {spec.tier.step for spec in ahead if spec.tier is not None and spec.tier.step in graph.tiers} | {step}
+        rest = sum(spec.least.usd for spec in ahead if spec.tier is None or spec.tier.step not in steps)
+        prices = [spec.cost.expected for spec in graph.tiers[step]]
+        enough = spendable(NanoUsd(max(0, left - rest)), len(steps), cheap=min(prices), dear=max(prices))
+        return dollars(enough) / len(steps)
