@@ -79,6 +79,7 @@ class Bench:
             tokens=budget.tokens,
             llm_calls=budget.llm_calls,
             tool_calls=budget.tool_calls,
+            chooses_tiers=self.options.get("step_router") is not None,
             triggered=self.injector.triggered,
             seen=self.injector.seen,
             world=self.world,

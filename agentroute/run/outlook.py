@@ -1,6 +1,6 @@
 """What is feasible from here: which tools can be used, at what weight, and which goals they still reach."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
@@ -204,11 +204,26 @@ class Outlook:
         for wait in (False, True) if patient else (False,):
             left = self.ledger.left_once_freed() if wait else self.ledger.left
             usable = [spec for spec in self._usable(now, sunk, patient=wait) if spec.name not in without]
-            problem = self._problem(goal, usable, sunk, left.usd, now)
-            route = within_counts(problem, cheapest_route(problem), self._counts(sunk, left))
-            if route is not None:
-                return route
+            kept = self._kept_to(usable)
+            for specs in (usable,) if kept is usable else (kept, usable):
+                problem = self._problem(goal, specs, sunk, left.usd, now)
+                route = within_counts(problem, cheapest_route(problem), self._counts(sunk, left))
+                if route is not None:
+                    return route
         return None
+
+    def _kept_to(self, usable: list[ToolSpec]) -> list[ToolSpec]:
+        """Without the tiers that a choice which holds has put behind others that can be used.
+
+        By weight alone, what is left of a budget might go to a later step after all, and the choice would be none.
+        """
+        if not self.state.tiers:
+            return usable
+        behind = set[ToolId]()
+        names = {spec.name for spec in usable}
+        for chosen in self.state.tiers.values():
+            behind.update([tool for tool in chosen.ranking if tool in names][1:])
+        return [spec for spec in usable if spec.name not in behind] if behind else usable
 
     def _counts(self, sunk: Container[ToolId], left: Limits) -> Counts:
         """What is left of things that are counted; what is under way has been counted."""
@@ -267,7 +282,7 @@ class Outlook:
         return patient and wait <= self.board.settings.patience_s and in_time
 
     def _problem(
-        self, goal: GoalId, specs: list[ToolSpec], sunk: Container[ToolId], limit: int | None, now: float
+        self, goal: GoalId, specs: Sequence[ToolSpec], sunk: Container[ToolId], limit: int | None, now: float
     ) -> Problem:
         """The routing problem from here; what is `sunk` is already paid for.
 
@@ -289,7 +304,7 @@ class Outlook:
         )
 
     def _weights(
-        self, goal: GoalId, specs: list[ToolSpec], sunk: Container[ToolId], now: float
+        self, goal: GoalId, specs: Sequence[ToolSpec], sunk: Container[ToolId], now: float
     ) -> dict[ToolId, NanoUsd]:
         weights = {s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now, goal) for s in specs}
         if self.tiers is not None:

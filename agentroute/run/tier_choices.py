@@ -60,9 +60,10 @@ class TierChoices:
 
     def _choose(self, spec: ToolSpec, tier: StepTier, goal: GoalId, now: float) -> TierChosen | None:
         offers = self.outlook.offers(tier.step, now, goal)
-        affordable = frozenset(offer.tool for offer in offers if self._leads_on(offer, offers, goal, now))
-        if not affordable:
+        leading = [offer.tool for offer in offers if self._leads_on(offer, offers, goal, now)]
+        if not leading:
             return None
+        affordable = frozenset(tool for tool in leading if self._is_free(tool, now)) or frozenset(leading)
         situation = self._situation(spec, offers)
         right, worth = self.board.right(situation, offers), self.board.worth(self._usd_a_step(tier.step))
         faults = self.outlook.state.faults
@@ -92,8 +93,13 @@ class TierChoices:
     def _leads_on(self, offer: Offer, offers: list[Offer], goal: GoalId, now: float) -> bool:
         """Whether the goal can still be reached, and paid for, if this tier does the step."""
         others = frozenset(other.tool for other in offers if other is not offer)
-        route = self.outlook.route_to(goal, now, patient=False, without=others)
+        route = self.outlook.route_to(goal, now, without=others)
         return route is not None and offer.tool in route.tools
+
+    def _is_free(self, tool: ToolId, now: float) -> bool:
+        """Whether it can be called at once: one that has to be waited for comes after all that need not."""
+        spec = self.outlook.graph.tools[tool]
+        return self.outlook.affordable(spec) and self.outlook.admitted(spec, now)
 
     def _situation(self, spec: ToolSpec, offers: list[Offer]) -> Situation:
         state = self.outlook.state

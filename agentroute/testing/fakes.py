@@ -18,7 +18,7 @@ from agentroute.attempt import current
 from agentroute.errors import ToolError
 from agentroute.graph.artifact import ArtifactType
 from agentroute.graph.cost import Amounts, Cost
-from agentroute.graph.tool import DEFAULT_TIMEOUT_S, AtLeast, Effect, Guard, KOfN, Need, ToolSpec
+from agentroute.graph.tool import DEFAULT_TIMEOUT_S, AtLeast, Effect, Guard, KOfN, Need, StepTier, ToolSpec
 from agentroute.ids import ArtifactId, RunId, ToolId, nanos
 from agentroute.ports import Completion, Tool, ToolExecutor, Values
 from agentroute.run.events import Event
@@ -176,6 +176,7 @@ def fake_tool(
     optional: Iterable[str] = (),
     calls_model: bool = False,
     tokens: int = 0,
+    tier: StepTier | None = None,
     honours_key: bool = False,
     when: Guard | None = None,
     ensure: Callable[[Any], bool] | None = None,
@@ -205,6 +206,7 @@ def fake_tool(
         optional=tuple(map(ArtifactId, optional)),
         calls_model=calls_model,
         tokens=tokens,
+        tier=tier,
     )
     return FakeTool(spec, World() if world is None else world, seconds, price, honours_key, when, ensure)
 

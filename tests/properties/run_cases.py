@@ -1,15 +1,16 @@
 """Random agents in random trouble: what the run properties draw, and how one draw is run in virtual time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import anyio
 from hypothesis import strategies as st
 
+from agentroute.adapters.step_router import StepRouter
 from agentroute.agent import Agent
 from agentroute.graph.goal import Goal
-from agentroute.graph.tool import AtLeast, Effect
+from agentroute.graph.tool import AtLeast, Effect, StepTier
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId
@@ -50,6 +51,13 @@ class ToolDraw:
     honours_key: bool = False
     guard: tuple[str, bool] | None = None
     tokens: int = 0
+    step: str | None = None
+    detection: float = 0.0
+
+    @property
+    def tier(self) -> StepTier | None:
+        """Which tier of which step it is."""
+        return None if self.step is None else StepTier(self.step, self.name, self.detection)
 
     @property
     def when(self) -> FakeGuard | None:
@@ -77,8 +85,15 @@ class ToolDraw:
             when=self.when,
             calls_model=self.tokens > 0,
             tokens=self.tokens,
+            tier=self.tier,
+            ensure=_is_not_wrong if self.detection else None,
         )
         return [made, *_remedies(made)]
+
+
+def _is_not_wrong(outputs: Any) -> bool:
+    """What the fault ``wrong`` makes of a text."""
+    return "not " not in str(outputs)
 
 
 def _remedies(made: FakeTool) -> list[Tool]:
@@ -108,6 +123,7 @@ class Scenario:
     health: Health = field(default_factory=Health)
     yields: bool = True
     seed: int = 0
+    router: StepRouter | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +156,7 @@ class Played:
             tokens=scenario.tokens,
             llm_calls=scenario.llm_calls,
             tool_calls=scenario.tool_calls,
+            chooses_tiers=scenario.router is not None,
             triggered=self.injector.triggered,
             seen=self.injector.seen,
             world=self.world,
@@ -171,6 +188,7 @@ async def _play(scenario: Scenario) -> Played:
             tool_calls=scenario.tool_calls,
         ),
         health=scenario.health,
+        step_router=scenario.router,
         max_concurrency=scenario.concurrency,
         journal=journal,
         executor=injector,
@@ -263,6 +281,35 @@ def tool_draws(draw: st.DrawFn, name: str, earlier: Sequence[str], makes: tuple[
     )
 
 
+def tiers_of(step: str, tools: Sequence[ToolDraw], detection: float) -> list[ToolDraw]:
+    """Make tools that produce the same the tiers of a model step: they take what the first one takes."""
+    needs, makes = tools[0].needs, tools[0].makes
+    return [
+        replace(
+            tool,
+            needs=needs,
+            makes=makes,
+            effect="read",
+            verify=False,
+            compensate=False,
+            honours_key=False,
+            tokens=100,
+            step=step,
+            detection=detection,
+        )
+        for tool in tools
+    ]
+
+
+ROUTERS = (
+    StepRouter(policy="always-cheap"),
+    StepRouter(policy="always-expensive"),
+    StepRouter(policy="cascade", usd_per_success=0.1),
+    StepRouter(policy="threshold", least=0.75),
+    StepRouter(usd_per_success=0.1, usd_per_run=0.05, explore=0.5),
+)
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[ToolDraw, ...]:
     """Draw tools in layers, so that every artifact has one to three ways."""
@@ -272,9 +319,12 @@ def graphs(draw: st.DrawFn) -> tuple[ToolDraw, ...]:
         new = f"a{layer}"
         extra = f"b{layer}"
         both = draw(st.sampled_from((False, False, False, True)))
+        first = len(found)
         for way in range(draw(st.integers(1, 3))):
             makes = (new, extra) if both and way != 1 else (new,)
             found.append(draw(tool_draws(f"t{layer}{'abc'[way]}", artifacts, makes)))
+        if draw(st.sampled_from((False, False, True))):
+            found[first:] = tiers_of(f"s{layer}", found[first:], draw(st.sampled_from((0.0, 0.5, 1.0))))
         artifacts += [new, extra] if both else [new]
     return tuple(found)
 
@@ -342,5 +392,6 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             patience_s=draw(st.sampled_from((30.0, 0.0, 2.0))),
         ),
         yields=draw(st.booleans()),
+        router=draw(st.sampled_from((None, None, *ROUTERS))),
         seed=draw(st.integers(0, 7)),
     )

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from agentroute.adapters.step_router import StepRouter
 from agentroute.graph.cost import NOTHING, Amounts
 from agentroute.guard.failures import Failure
 from agentroute.guard.ledger import UNLIMITED, Ledger, Limits, Reservation
@@ -30,18 +31,20 @@ from agentroute.run.events import (
     LateResultFenced,
     Rerouted,
     Retried,
+    TierChosen,
     Verified,
 )
 from agentroute.run.hedging import Hedges
 from agentroute.run.outlook import Outlook
 from agentroute.run.saga import Saga
 from agentroute.run.state import RunState
+from agentroute.run.tier_choices import TierChoices
 from agentroute.runtime.executor import Executor, Flight
 from agentroute.runtime.runner import Runner
 from agentroute.runtime.services import DirectCalls
 from agentroute.testing.faults import Fault
 from tests.properties.money_cases import Deal, settle
-from tests.properties.run_cases import Scenario, ToolDraw, play
+from tests.properties.run_cases import Scenario, ToolDraw, play, tiers_of
 
 SEARCH = ToolDraw("search", ("start",), ("found",), usd=0.01, usd_max=0.02, seconds=0.1)
 SEARCH_TOO = ToolDraw("search-too", ("start",), ("found",), usd=0.03, seconds=0.1)
@@ -52,6 +55,16 @@ BOOK_TOO = replace(BOOK, name="book-too", usd=0.05, verify=False, compensate=Fal
 PACK = ToolDraw("pack", ("booking", "sky"), ("bag",), effect="idempotent", usd=0.01, seconds=0.1, compensate=True)
 LEAVE = ToolDraw("leave", ("bag",), ("gone",), effect="once", usd=0.02, usd_max=0.04, seconds=0.1)
 TRIP = (SEARCH, SEARCH_TOO, WEATHER, BOOK, BOOK_TOO, PACK, LEAVE)
+TIERS = tuple(
+    tiers_of(
+        "tell",
+        [
+            ToolDraw(name, ("start",), ("story",), usd=usd, seconds=0.1)
+            for name, usd in (("small", 0.001), ("large", 0.01))
+        ],
+        1.0,
+    )
+)
 LADDER = (("gone", ("gone",), 1.0), ("packed", ("bag",), 0.6), ("looked", ("found",), 0.3))
 CALM = Scenario(tools=TRIP, goals=LADDER, budget_usd=1.0, deadline_s=100.0)
 
@@ -108,6 +121,13 @@ GALLERY: dict[str, Scenario] = {
         llm_calls=2,
     ),
     "a tool that charges too much": with_faults(Fault(type="price_change", target="search", factor=9.0)),
+    "a cheap model is wrong": Scenario(
+        tools=TIERS,
+        goals=(("told", ("story",), 1.0),),
+        faults=(Fault(type="wrong", target="small"), Fault(type="error", target="large", status=500, attempts=(1, 1))),
+        starts=(0.0, 1.0, 2.0, 3.0),
+        router=StepRouter(policy="cascade", usd_per_success=0.1),
+    ),
     "two sagas": with_faults(Fault(type="error", target="leave", status=404), goals=(LADDER[0], LADDER[2]), tools=TRIP),
 }
 
@@ -136,6 +156,7 @@ def test_the_gallery_shows_every_way_to_end_and_to_go_on() -> None:
         "Chosen",
         "LateResultFenced",
         "Hedged",
+        "TierChosen",
     }
     outcomes = {getattr(records[-1].event, "outcome", "") for p in played for records in p.journals.values()}
     assert outcomes == {"succeeded", "demoted", "escalated", "cancelled"}
@@ -330,6 +351,25 @@ def uncounted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outlook, "within_counts", lambda _, route, __: route)
 
 
+def choices_outlive_failures(patch: pytest.MonkeyPatch) -> None:
+    failed = RunState._failed
+
+    def stubborn(self: RunState, event: AttemptFailed) -> None:
+        held = dict(self.tiers)
+        failed(self, event)
+        self.tiers.update(held)
+
+    patch.setattr(RunState, "_failed", stubborn)
+
+
+def dice_made_up(event: Event) -> Event:
+    return replace(event, propensities=dict.fromkeys(event.ranking, 1.0)) if isinstance(event, TierChosen) else event
+
+
+def ranking_upside_down(event: Event) -> Event:
+    return replace(event, ranking=event.ranking[::-1]) if isinstance(event, TierChosen) else event
+
+
 def second_answer_counts(patch: pytest.MonkeyPatch) -> None:
     made = RunState._made
     patch.setattr(RunState, "_made", lambda self, event, **_: made(self, event))
@@ -375,6 +415,11 @@ MUTANTS: dict[str, tuple[Plant, set[int]]] = {
     "sagas run forwards": (first_effects_first, {4}),
     "what takes long is done once more": (replacing(Hedges, "_is_hedgeable", lambda *_: True), {4}),
     "of two answers the second one counts": (second_answer_counts, {6}),
+    "a tier is taken that nobody chose": (replacing(TierChoices, "due", lambda *_: None), {8}),
+    "a choice of a tier is not recorded": (dropping(TierChosen), {8}),
+    "a choice of a tier outlives a failure": (choices_outlive_failures, {8}),
+    "a choice of a tier makes up its chances": (changing(dice_made_up), {8}),
+    "the dear tiers weigh less": (changing(ranking_upside_down), {8}),
     "every attempt has a key of its own": (changing(key_of_its_own), {6}),
 }
 

@@ -12,7 +12,8 @@ Numbers of the invariants:
 5. Exactly one terminal event, at the end, and by the deadline.
 6. The journal has no gap, is chained, and says what the result says; every call has its intent on record before it.
 7. The same seed gives the same decisions (`decision_journal`).
-8. No call to a tool that is open, closed, not on the route or not ready; attempts are capped; no secret in any output.
+8. No call to a tool that is open, closed, not on the route or not ready, or to a tier that was not chosen; attempts
+   are capped; no secret in any output.
 9. Where a way over tools that never fail was there, the run succeeded (`reachable`; the caller knows the schedule).
 """
 
@@ -42,6 +43,7 @@ from agentroute.testing.invariants.case import Case, Result, Violation
 from agentroute.testing.invariants.effects import RAN, doubts_are_settled_first, effects_are_single, sagas_run_backwards
 from agentroute.testing.invariants.ending import ends_in_time, ends_once
 from agentroute.testing.invariants.money import budget_is_kept, charges_are_covered, nobody_put_aside_is_called
+from agentroute.testing.invariants.tiers import tiers_are_chosen
 from agentroute.testing.invariants.truth import effects_are_owned, outcome_is_earned, result_is_true, undetectable
 
 __all__ = [
@@ -82,6 +84,7 @@ CHECKS: tuple[Check, ...] = (
     steps_are_allowed,
     remedies_are_capped,
     secrets_are_kept,
+    tiers_are_chosen,
 )
 
 

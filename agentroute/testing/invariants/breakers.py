@@ -5,7 +5,7 @@ order in which the injector saw them begin and end.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentroute.graph.tool import ToolSpec
@@ -184,7 +184,9 @@ def check_breakers(cases: Sequence[Case], seen: Iterable[Seen]) -> list[Violatio
     """
     if not cases:
         return []
-    return list(_replay(cases[0].graph, _ends(cases), seen, cases[0].health))
+    graph = cases[0].graph
+    tiers = {spec.name for specs in graph.tiers.values() for spec in specs} if cases[0].chooses_tiers else set[ToolId]()
+    return list(_replay(graph, _ends(cases), seen, cases[0].health, tiers))
 
 
 def _ends(cases: Sequence[Case]) -> dict[tuple[str, int], Outcome]:
@@ -201,7 +203,11 @@ def _ends(cases: Sequence[Case]) -> dict[tuple[str, int], Outcome]:
 
 
 def _replay(
-    graph: ToolGraph, ends: Mapping[tuple[str, int], Outcome], seen: Iterable[Seen], health: Health
+    graph: ToolGraph,
+    ends: Mapping[tuple[str, int], Outcome],
+    seen: Iterable[Seen],
+    health: Health,
+    tiers: Container[ToolId],
 ) -> Iterator[Violation]:
     shadows = {name: _Shadow(health, _Suspicion(health)) for spec in graph.tools.values() for name in _judged(spec)}
     epochs: dict[tuple[int, str], int] = {}
@@ -216,7 +222,9 @@ def _replay(
             if not begins:
                 if name.startswith("tool "):
                     shadow.limit(call, end)
-                shadow.end(call, epochs[call.order, name], spec.cost.risk, worked=_verdict(end))
+                shadow.end(
+                    call, epochs[call.order, name], spec.cost.risk, worked=_verdict(end, tier=spec.name in tiers)
+                )
                 continue
             if (why := shadow.why_not(call.at, last_way=last_way)) is not None:
                 what = f"attempt {call.attempt} at {call.at:g} s calls {spec.name}; {name} is {why}"
@@ -237,10 +245,11 @@ def _is_last_way(spec: ToolSpec, specs: Iterable[ToolSpec], shadows: Mapping[str
     return len(ways) > 1 and everything_out and min(back, key=lambda name: (back[name], name)) == spec.name
 
 
-def _verdict(end: Outcome | None) -> bool | None:
+def _verdict(end: Outcome | None, *, tier: bool) -> bool | None:
     """What a call says about its tool: that it works, that it does not, or (None) nothing."""
     if isinstance(end, AttemptFailed):
-        silent = end.error == "Cancelled" or end.kind in ("rate_limited", "permanent")
+        refused = tier and end.error == "WrongAnswerError"  # a hard question, and no illness of the tool
+        silent = refused or end.error == "Cancelled" or end.kind in ("rate_limited", "permanent")
         return None if silent else False
     if isinstance(end, Hedged):
         return False

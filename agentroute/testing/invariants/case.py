@@ -100,6 +100,7 @@ class Case:
         tokens: The limit that was set on tokens.
         llm_calls: The limit that was set on model calls.
         tool_calls: The limit that was set on calls of tools.
+        chooses_tiers: Whether the agent has a step router.
         triggered: The injector's ledger, of this run or of many.
         seen: The injector's calls, of this run or of many; None if there was no injector.
         world: Ground truth, if there is any.
@@ -125,3 +126,4 @@ class Case:
     tokens: int | None = None
     llm_calls: int | None = None
     tool_calls: int | None = None
+    chooses_tiers: bool = False

@@ -1,0 +1,486 @@
+"""Agents that ask the step router: which tier is called, what is held against it, and what runs teach."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentroute.adapters.outcome_log import read_outcomes
+from agentroute.adapters.step_router import StepRouter
+from agentroute.adapters.tier_model import TierModel
+from agentroute.errors import DefinitionError, InputError, UnknownRunError
+from agentroute.graph.tool import StepTier
+from agentroute.guard.budget import Budget
+from agentroute.ids import NanoUsd, RunId, ToolId, nanos
+from agentroute.ports import Tool
+from agentroute.routing.health import Health
+from agentroute.routing.tiers.chances import Chances, TierWeights
+from agentroute.routing.tiers.pace import Pace, Spending
+from agentroute.routing.tiers.policy import AlwaysCheap, Learned
+from agentroute.routing.tiers.situation import Situation
+from agentroute.routing.tiers.tier_board import DECLARED_STRENGTH, MOST_COUNTED, Offer, Seen, TierBoard
+from agentroute.run.events import AttemptStarted, AttemptSucceeded, RouteChosen, TierChosen
+from agentroute.run.outcomes import outcomes_of
+from agentroute.run.state import fold
+from agentroute.testing.fakes import fake_tool
+from agentroute.testing.faults import Fault
+from agentroute.testing.virtual_time import run_virtual
+from tests.laboratory import Experiment, bench, experiment, in_virtual_time
+
+GOALS = {"answered": ["answer"]}
+
+
+def is_right(answer: str) -> bool:
+    """Whether the fault ``wrong`` has not been at an answer."""
+    return not answer.startswith("not ")
+
+
+def tier(
+    name: str,
+    usd: float,
+    *,
+    step: str = "answer",
+    right: float = 0.8,
+    detection: float = 1.0,
+    needs: Sequence[str] = ("start",),
+    **options: Any,
+) -> Tool:
+    options.setdefault("usd_max", usd)
+    options.setdefault("ensure", is_right if detection else None)
+    kind = StepTier(step, name.partition("@")[2] or name, detection, right)
+    return fake_tool(name, needs, [step], usd=usd, calls_model=True, tokens=10, tier=kind, **options)
+
+
+def pair(**options: Any) -> list[Tool]:
+    return [tier("small", 0.001, right=0.6, **options), tier("large", 0.01, right=0.9, **options)]
+
+
+def attempts(run: Experiment) -> list[str]:
+    return [started.tool for started in run.of(AttemptStarted)]
+
+
+# -------------------------------------------------------------------- which tier is called
+
+
+@pytest.mark.parametrize(
+    ("router", "first"),
+    [
+        (StepRouter(policy="always-cheap"), "small"),
+        (StepRouter(policy="always-expensive"), "large"),
+        (StepRouter(policy="threshold", least=0.5), "small"),
+        (StepRouter(policy="threshold", least=0.8), "large"),
+        (StepRouter(policy="cascade", usd_per_success=0.05), "small"),
+        (StepRouter(policy="learned", usd_per_success=0.001), "small"),
+        (StepRouter(policy="learned", usd_per_success=1.0), "small"),
+        (StepRouter(policy=AlwaysCheap(), steps={"answer": "always-expensive"}), "large"),
+    ],
+)
+def test_the_policy_decides_which_tier_is_called(router: StepRouter, first: str) -> None:
+    run = experiment(pair(), GOALS, step_router=router)
+    assert attempts(run) == [first]
+    (chosen,) = run.of(TierChosen)
+    assert chosen.ranking[0] == first
+    assert run.result.route == [first]
+
+
+def test_where_wrong_answers_go_unnoticed_what_success_is_worth_decides() -> None:
+    for worth, first in ((0.001, "small"), (1.0, "large")):
+        run = experiment(pair(detection=0.0), GOALS, step_router=StepRouter(usd_per_success=worth))
+        assert attempts(run) == [first]
+
+
+def test_the_plan_says_what_will_be_called_before_anything_is() -> None:
+    run = experiment(pair(), GOALS, step_router=StepRouter(policy="always-expensive"))
+    assert run.agent.plan().tools == ["large"]
+    assert run.agent.plan(down=["large"]).tools == ["small"]
+    assert [route.tools for route in run.of(RouteChosen)] == [("large",)], "the first route is right at once"
+
+
+def test_a_wrong_answer_goes_to_the_next_tier_and_nobody_is_ill() -> None:
+    wrong = Fault(type="wrong", target="small")
+    run = experiment(pair(), GOALS, faults=[wrong], step_router=StepRouter(policy="cascade", usd_per_success=0.05))
+    assert attempts(run) == ["small", "large"]
+    first, second = run.of(TierChosen)
+    assert (first.situation.error, dict(first.situation.tried)) == ("", {})
+    assert (second.situation.error, dict(second.situation.tried)) == ("contract", {"small": 1})
+    assert second.ranking == ("large",), "what was refused is not asked again"
+    assert run.result.outcome == "succeeded"
+
+
+@in_virtual_time
+async def test_a_tier_that_is_often_wrong_is_not_taken_for_broken() -> None:
+    """Twenty wrong answers open no breaker; twenty errors do."""
+    for fault, calls in ((Fault(type="wrong", target="small"), 20), (Fault(type="down", target="small"), 3)):
+        tried = bench(
+            pair(),
+            GOALS,
+            faults=[fault],
+            step_router=StepRouter(policy="always-cheap"),
+            health=Health(trip_after=3, max_attempts=1, cool_down_s=1000),
+        )
+        runs = [await tried.run(f"run-{number}") for number in range(20)]
+        assert {run.result.outcome for run in runs} == {"succeeded"}
+        assert len(runs[-1].calls("small")) == calls
+
+
+@in_virtual_time
+async def test_what_answers_have_shown_moves_later_runs() -> None:
+    """The small model is declared to be right nine times in ten, and never is."""
+    tools = [tier("small", 0.004, right=0.9), tier("large", 0.01, right=0.9)]
+    router = StepRouter(policy="cascade", usd_per_success=0.05)
+    tried = bench(tools, GOALS, faults=[Fault(type="wrong", target="small")], step_router=router)
+    runs = [await tried.run(f"run-{number}") for number in range(20)]
+    said = [run.of(TierChosen)[0].right[ToolId("small")] for run in runs]
+    assert said == sorted(said, reverse=True)
+    assert said[3] == pytest.approx(0.9 * DECLARED_STRENGTH / (DECLARED_STRENGTH + 3))
+    assert attempts(runs[0]) == ["small", "large"]
+    assert attempts(runs[-1]) == ["large"]
+
+
+def test_without_a_step_router_nothing_is_chosen() -> None:
+    run = experiment(pair(), GOALS)
+    assert not run.of(TierChosen)
+    assert attempts(run) == ["small"]
+
+
+def test_a_step_with_one_model_needs_no_choice() -> None:
+    run = experiment([tier("only", 0.01)], GOALS, step_router=StepRouter())
+    assert not run.of(TierChosen)
+    assert run.result.outcome == "succeeded"
+
+
+def test_what_is_down_is_not_chosen_and_the_policy_names_the_next() -> None:
+    down = [Fault(type="down", target="large")]
+    run = experiment(pair(), GOALS, faults=down, step_router=StepRouter(policy="always-expensive"))
+    assert attempts(run)[-1] == "small"
+    assert run.result.outcome == "succeeded"
+
+
+def test_a_step_is_chosen_for_when_its_inputs_are_there() -> None:
+    tools = [
+        fake_tool("read", ["start"], ["letter"], seconds=2.0),
+        *[tier(name, usd, needs=["letter"]) for name, usd in (("small", 0.001), ("large", 0.01))],
+    ]
+    run = experiment(tools, GOALS, step_router=StepRouter(policy="always-expensive"))
+    (chosen,) = run.of(TierChosen)
+    assert (chosen.at, chosen.situation.depth) == (2.0, 1)
+
+
+# -------------------------------------------------------------------- budgets: the rest can always be paid for
+
+
+def best_within(steps: Sequence[Sequence[float]], limit: int) -> list[int]:
+    """Greedy by hand: at each step the dearest tier after which the cheapest of all later ones still fit."""
+    taken: list[int] = []
+    for number, prices in enumerate(steps):
+        rest = sum(min(nanos(price) for price in later) for later in steps[number + 1 :])
+        fitting = [i for i, price in enumerate(prices) if sum(taken_usd(steps, taken)) + nanos(price) + rest <= limit]
+        if not fitting:
+            return []
+        taken.append(max(fitting, key=lambda i: prices[i]))
+    return taken
+
+
+def taken_usd(steps: Sequence[Sequence[float]], taken: Sequence[int]) -> list[int]:
+    return [nanos(steps[number][tier]) for number, tier in enumerate(taken)]
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 9), min_size=2, max_size=3, unique=True), min_size=1, max_size=3),
+    st.integers(1, 30),
+)
+def test_a_tier_is_taken_only_if_the_rest_can_still_be_paid_for(cents: list[list[int]], limit: int) -> None:
+    """Always-expensive within a budget is, step for step, the dearest that leaves enough to finish."""
+    steps = [[cent / 100 for cent in tiers] for tiers in cents]
+    names = ["start", *(f"s{number}" for number in range(len(steps)))]
+    tools = [
+        tier(f"{names[number + 1]}@{index}", usd, step=names[number + 1], needs=[names[number]])
+        for number, prices in enumerate(steps)
+        for index, usd in enumerate(prices)
+    ]
+    router, budget = StepRouter(policy="always-expensive"), Budget(usd=limit / 100)
+    run = experiment(tools, {"done": [names[-1]]}, step_router=router, budget=budget)
+    expected = best_within(steps, nanos(limit / 100))
+    assert attempts(run) == [f"{names[number + 1]}@{index}" for number, index in enumerate(expected)]
+    feasible = any(
+        sum(taken_usd(steps, taken)) <= nanos(limit / 100) for taken in product(*map(range, map(len, steps)))
+    )
+    assert (run.result.outcome == "succeeded") == feasible
+
+
+def test_what_is_left_is_rationed_by_what_steps_have_cost() -> None:
+    """Two steps, and money for one upgrade: with a curve of spending, what success may be worth falls to what lasts."""
+    tools = [
+        tier(f"{step}@{name}", usd, step=step, needs=[needs], right=right, detection=0.0)
+        for step, needs in (("one", "start"), ("two", "one"))
+        for name, usd, right in (("small", 0.001, 0.6), ("large", 0.01, 0.9))
+    ]
+    model = TierModel(spending=Spending(((0.001, 0.001), (0.1, 0.005), (1.0, 0.01))))
+    worths = list[list[int]]()
+    for usd in (1.0, 0.012):
+        router = StepRouter(usd_per_success=0.5, learned=model)
+        run = experiment(tools, {"done": ["two"]}, step_router=router, budget=Budget(usd=usd))
+        assert run.result.outcome == "succeeded"
+        worths.append([chosen.worth for chosen in run.of(TierChosen)])
+    rich, poor = worths
+    assert rich == [nanos(0.5), nanos(0.5)]
+    assert poor[0] < nanos(0.5)
+
+
+# -------------------------------------------------------------------- chance
+
+
+@in_virtual_time
+async def test_experiments_are_as_frequent_as_the_record_says() -> None:
+    router = StepRouter(policy="learned", explore=0.5, usd_per_success=0.05)
+    tools = [tier("small", 0.004), tier("large", 0.005)]
+    tried = bench(tools, GOALS, step_router=router, yields=False)
+    drawn = [(await tried.run(f"run-{number}")).of(TierChosen)[0] for number in range(400)]
+    expected = sum(chosen.propensities[ToolId("large")] for chosen in drawn)
+    assert 0.1 * 400 < expected < 0.5 * 400
+    # Three standard deviations of a sum of 400 draws are 30 at most.
+    assert abs(sum(chosen.ranking[0] == "large" for chosen in drawn) - expected) < 30
+
+
+def test_the_same_seed_makes_the_same_experiments() -> None:
+    router = StepRouter(policy="learned", explore=1.0, usd_per_success=0.05)
+    runs = [experiment(pair(), GOALS, step_router=router, seed=seed) for seed in (1, 1, 2, 3, 4, 5, 6)]
+    first = [run.of(TierChosen)[0].ranking for run in runs]
+    assert first[0] == first[1]
+    assert len(set(first)) == 2
+
+
+def test_a_choice_is_part_of_the_state_and_survives_a_restart() -> None:
+    run = experiment(pair(), GOALS, step_router=StepRouter(policy="always-expensive"))
+    (chosen,) = run.of(TierChosen)
+    events = [record.event for record in run.records]
+    assert fold(events[: events.index(chosen) + 1]).tiers == {"answer": chosen}
+    failed = experiment(
+        pair(), GOALS, faults=[Fault(type="wrong", target="large")], step_router=StepRouter(policy="always-expensive")
+    )
+    assert [next(iter(c.ranking)) for c in failed.of(TierChosen)] == ["large", "small"]
+
+
+# -------------------------------------------------------------------- what runs take, across runs
+
+
+@in_virtual_time
+async def test_spending_settles_at_what_runs_are_meant_to_take() -> None:
+    """Success is worth so much that every step is upgraded; what runs are meant to take allows for every second."""
+    router = StepRouter(usd_per_success=1.0, usd_per_run=0.0055)
+    tools = [tier("small", 0.001, right=0.6, detection=0.0), tier("large", 0.01, right=0.9, detection=0.0)]
+    tried = bench(tools, GOALS, step_router=router, yields=False)
+    spent = [(await tried.run(f"run-{number}")).result.cost_usd for number in range(600)]
+    assert spent[0] == 0.01
+    assert sum(spent[200:]) / 400 == pytest.approx(0.0055, rel=0.1)
+
+
+# -------------------------------------------------------------------- the log
+
+
+def logged(path: Path) -> list[tuple[str, float | None, bool, float]]:
+    return [(each.tier, each.right, each.verified, each.propensity) for each in read_outcomes(path)]
+
+
+def test_outcomes_are_logged_once_a_run_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    wrong = [Fault(type="wrong", target="small")]
+    router = StepRouter(policy="cascade", usd_per_success=0.05, log=path)
+    run = experiment(pair(), GOALS, faults=wrong, step_router=router, inputs={"start": "Where is my parcel?"})
+    assert logged(path) == [("small", 0.0, True, 1.0), ("large", 1.0, True, 1.0)]
+    first, second = read_outcomes(path)
+    assert first.run == run.result.run_id
+    assert dict(first.tiers) == {"small": pytest.approx(0.001, rel=0.3), "large": pytest.approx(0.01, rel=0.3)}
+    assert dict(second.situation.tried) == {"small": 1}
+    assert "parcel" not in path.read_text()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_errors_say_nothing_about_how_right_a_tier_is(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    router = StepRouter(policy="always-cheap", log=path)
+    down = [Fault(type="error", target="small", status=404)]
+    experiment(pair(), GOALS, faults=down, step_router=router)
+    assert logged(path) == [("large", 1.0, True, 1.0)]
+
+
+def test_who_took_the_place_of_the_first_was_no_choice_of_chance() -> None:
+    """The record of an attempt that the ranking did not put first says that there was nothing else."""
+    run = experiment(pair(), GOALS, step_router=StepRouter(policy="learned", explore=1.0, usd_per_success=0.05))
+    events = [record.event for record in run.records]
+    (chosen,) = run.of(TierChosen)
+    other = ToolId("large" if chosen.ranking[0] == "small" else "small")
+    forced = [replace(e, tool=other) if isinstance(e, (AttemptStarted, AttemptSucceeded)) else e for e in events]
+    (outcome,) = outcomes_of(RunId("run"), forced, run.agent.graph.tools)
+    assert (outcome.propensity, len(outcome.tiers)) == (1.0, 1)
+    (free,) = outcomes_of(RunId("run"), events, run.agent.graph.tools)
+    assert (free.propensity, len(free.tiers)) == (chosen.propensities[chosen.ranking[0]], 2)
+
+
+def test_a_log_that_cannot_be_written_costs_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    router = StepRouter(log=tmp_path / "missing" / "outcomes.jsonl")
+    with caplog.at_level(logging.ERROR):
+        run = experiment(pair(), GOALS, step_router=router)
+    assert run.result.outcome == "succeeded"
+    assert "outcomes of run run are lost; the run is not" in caplog.text
+
+
+def test_rehearsals_are_not_logged(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+
+    @in_virtual_time
+    async def both() -> None:
+        tried = bench(pair(), GOALS, step_router=StepRouter(log=path))
+        rehearsal = tried.agent.with_options(trace=False).with_options(seed=3)
+        await rehearsal.run(inputs={"start": "given"})
+
+    both()
+    assert not path.exists()
+
+
+# -------------------------------------------------------------------- judgements
+
+
+async def _judged(path: Path, steps: int) -> list[Experiment]:
+    """Three runs of so many steps; the first turns out wrong, the second right, and the third does not turn out."""
+    names = ["start", *(f"s{number}" for number in range(steps))]
+    tools = [
+        tier(f"{names[number + 1]}@{name}", usd, step=names[number + 1], needs=[names[number]], detection=0.0)
+        for number in range(steps)
+        for name, usd in (("small", 0.001), ("large", 0.01))
+    ]
+    tried = bench(tools, {"done": [names[-1]]}, step_router=StepRouter(policy="always-cheap", log=path))
+    runs = [await tried.run("first")]
+    await tried.agent.judge("first", 0.0)
+    runs.append(await tried.run("second"))
+    await tried.agent.judge("second", 1.0)
+    return [*runs, await tried.run("third")]
+
+
+def test_what_turns_out_later_is_believed(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    runs = run_virtual(_judged, path, 1)
+    small = ToolId("s0@small")
+    said = [run.of(TierChosen)[0].right[small] for run in runs]
+    assert said == [0.8, pytest.approx(4 / 6), pytest.approx(5 / 7)]
+    assert logged(path) == [("small", 0.0, True, 1.0), ("small", 1.0, True, 1.0), ("small", None, False, 1.0)]
+
+
+def test_of_a_wrong_run_with_several_steps_nobody_knows_which_one_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    runs = run_virtual(_judged, path, 2)
+    assert [right for _, right, _, _ in logged(path)] == [None, None, 1.0, 1.0, None, None]
+    assert runs[1].of(TierChosen)[0].right[ToolId("s0@small")] == 0.8
+    with path.open("a") as log:
+        log.write(json.dumps({"version": "1", "run": "first", "judged": 0.25, "step": "s1"}) + "\n")
+    assert [right for _, right, _, _ in logged(path)] == [None, 0.25, 1.0, 1.0, None, None]
+
+
+def test_what_was_refused_stays_wrong_whatever_became_of_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+
+    async def main() -> None:
+        router = StepRouter(policy="always-cheap", log=path)
+        tried = bench(pair(), GOALS, faults=[Fault(type="wrong", target="small")], step_router=router)
+        await tried.run("run")
+        await tried.agent.judge("run", 1.0)
+
+    run_virtual(main)
+    assert [(name, right) for name, right, _, _ in logged(path)] == [("small", 0.0), ("large", 1.0)]
+
+
+def test_a_judgement_of_what_was_not_is_refused() -> None:
+    async def main() -> None:
+        tried = bench(pair(), GOALS, step_router=StepRouter())
+        await tried.run("run")
+        with pytest.raises(UnknownRunError):
+            await tried.agent.judge("other", 1.0)
+        with pytest.raises(InputError, match="no tier of a step 'reply'"):
+            await tried.agent.judge("run", 1.0, step="reply")
+        with pytest.raises(DefinitionError, match="right must be a number from 0 to 1"):
+            await tried.agent.judge("run", 1.5)
+        bare = bench(pair(), GOALS)
+        await bare.run("run")
+        with pytest.raises(InputError, match="has no step router"):
+            await bare.agent.judge("run", 1.0)
+
+    run_virtual(main)
+
+
+def test_the_log_refuses_judgements_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    path.write_text('{"version": "1", "run": "a", "judged": 2}\n')
+    with pytest.raises(DefinitionError, match=r"outcomes\.jsonl:1:1: judged: Input should be less than or equal to 1"):
+        list(read_outcomes(path))
+
+
+# -------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"policy": "greedy"}, "'greedy' is not one of always-cheap"),
+        ({"policy": 3}, "policy must be one of always-cheap"),
+        ({"explore": 1.5}, "explore must be a number from 0 to 1"),
+        ({"usd_per_success": 0.0}, "usd_per_success must be above 0"),
+        ({"usd_per_success": float("nan")}, "usd_per_success must be a number"),
+        ({"usd_per_run": 0.0}, "usd_per_run must be above 0, or left out"),
+        ({"steps": {"answer": "never"}}, "'never' is not one of"),
+        ({"learned": "missing.json"}, "missing.json"),
+    ],
+)
+def test_a_step_router_that_means_nothing_is_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(DefinitionError, match=why):
+        StepRouter(**options)
+
+
+def test_policies_of_steps_that_there_are_not_are_refused() -> None:
+    with pytest.raises(DefinitionError, match="no step reply with several tiers; there are: answer"):
+        experiment(pair(), GOALS, step_router=StepRouter(steps={"reply": "cascade"}))
+
+
+def test_tiers_that_differ_in_more_than_their_price_are_refused() -> None:
+    with pytest.raises(DefinitionError, match="take or produce different things; give one step another name"):
+        experiment([tier("small", 0.1), tier("large", 0.2, needs=["letter"])], GOALS)
+    with pytest.raises(DefinitionError, match="are the same tier"):
+        experiment([tier("a@x", 0.1), tier("b@x", 0.2)], GOALS)
+
+
+# -------------------------------------------------------------------- the board itself
+
+
+def test_what_was_learned_beforehand_comes_before_what_was_seen() -> None:
+    chances = Chances({}, {"small": TierWeights(base=0.0, own={})})
+    board = TierBoard(Learned(), Pace(1.0), chances=chances)
+    for _ in range(50):
+        board.saw(StepTier("answer", "small"), right=True)
+        board.saw(StepTier("answer", "large"), right=True)
+    offers = [Offer(ToolId(name), StepTier("answer", name), NanoUsd(1), NanoUsd(1)) for name in ("small", "large")]
+    right = board.right(Situation("answer"), offers)
+    assert right[ToolId("small")] == 0.5
+    assert right[ToolId("large")] == pytest.approx((4 + 50) / 55)
+
+
+@given(history=st.lists(st.booleans(), max_size=600), declared=st.floats(0, 1), latest=st.booleans())
+def test_a_chance_follows_answers_in_the_right_direction(*, history: list[bool], declared: float, latest: bool) -> None:
+    """A right answer never lowers a chance, a wrong one never raises it, and of late means some hundred answers."""
+    seen = Seen()
+    for answer in history:
+        seen.take(right=answer)
+    before = seen.chance(declared)
+    assert 0 <= before <= 1
+    after = replace(seen)
+    after.take(right=latest)
+    moved = after.chance(declared) - before
+    halved = seen.right + seen.wrong >= MOST_COUNTED
+    if not halved:
+        assert moved >= 0 if latest else moved <= 0
+    assert after.right + after.wrong <= MOST_COUNTED
