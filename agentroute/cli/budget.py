@@ -7,12 +7,22 @@ from typing import Any
 
 import click
 
-from agentroute.errors import ConfigurationError
+from agentroute.errors import ConfigurationError, InputError
 
 EXAMPLES = """\b
 Examples:
   agentroute budget train outcomes.jsonl --out tiers.json
   agentroute budget replay outcomes.jsonl --policy learned --worth 0.05
+  agentroute budget judge outcomes.jsonl 584e669d29f7cd521c61199a --right 0
+"""
+
+JUDGE_EXAMPLES = """\b
+Examples:
+  agentroute budget judge outcomes.jsonl 584e669d29f7cd521c61199a --right 1
+  agentroute budget judge outcomes.jsonl 584e669d29f7cd521c61199a --right 0 --step answer
+
+A line is added; nothing is rewritten. The last judgement counts. Of a run that was
+wrong and took several model steps nobody knows which one it was, unless --step says so.
 """
 
 TRAIN_EXAMPLES = """\b
@@ -107,6 +117,24 @@ def replay(log: Path, *, policies: tuple[str, ...], as_json: bool, quiet: bool, 
     from agentroute.cli import learn
 
     learn.replay_command(log, policies or POLICY_NAMES, as_json=as_json, tell=_teller(quiet=quiet), **options)
+
+
+@budget.command(epilog=JUDGE_EXAMPLES, short_help="Say how right a run turned out to be.")
+@log_argument
+@click.argument("run")
+@click.option("--right", type=click.FloatRange(0, 1), required=True, help="From 0 (wrong) to 1 (right).")
+@click.option("--step", help="Name of the model step; the run as a whole, if left out.")
+def judge(log: Path, run: str, *, right: float, step: str | None) -> None:
+    """Add to LOG how right RUN turned out to be: train and replay go by it."""
+    from agentroute.adapters.outcome_log import read_outcomes, write_outcomes
+    from agentroute.routing.tiers.outcome import Judgement
+
+    steps = {outcome.situation.step for outcome in read_outcomes(log) if outcome.run == run}
+    if not steps or step not in {None, *steps}:
+        what = f"run {run!r} took no step {step!r}; it took: {', '.join(sorted(steps))}" if steps else f"no run {run!r}"
+        raise InputError(f"{log}: {what}")
+    write_outcomes(log, [Judgement(run, right, step)])
+    click.echo(f"{run}: {right:g} right{f' in {step}' if step else ''}, from {log}'s next reading on")
 
 
 def _need_numpy() -> None:

@@ -308,8 +308,10 @@ class Outlook:
     ) -> dict[ToolId, NanoUsd]:
         weights = {s.name: NanoUsd(0) if s.name in sunk else self.weight(s, now, goal) for s in specs}
         if self.tiers is not None:
-            for step in {s.tier.step for s in specs if s.tier is not None and s.name not in sunk} & self._undecided:
-                weights |= {tool: weight for tool, weight in self._foreseen(step, goal, now) if tool in weights}
+            for step in self._undecided:
+                open_ = [spec.name for spec in self.graph.tiers[step] if spec.name in weights]
+                if len(open_) > 1:  # with one there is nothing to foresee
+                    weights |= {tool: weight for tool, weight in self._foreseen(step, goal, now) if tool in weights}
         return weights
 
     @property
