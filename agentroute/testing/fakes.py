@@ -335,6 +335,7 @@ class FakeModel:
         usd_max: What it costs at most.
         tokens_max: Tokens that it reads and writes at most; usually it is 15.
         asked: Messages of every call so far.
+        efforts: How much each of them was asked to think.
     """
 
     answers: list[Outcome]
@@ -342,6 +343,7 @@ class FakeModel:
     usd_max: float = 0.002
     tokens_max: int = 100
     asked: list[Sequence[Mapping[str, str]]] = field(default_factory=list[Sequence[Mapping[str, str]]])
+    efforts: list[str | None] = field(default_factory=list[str | None])
 
     def worst_case(
         self,
@@ -363,10 +365,12 @@ class FakeModel:
         answer: type[BaseModel] | None = None,
         max_tokens: int,
         timeout_s: float,
+        effort: str | None = None,
     ) -> Completion:
         """Give the next answer."""
         del model, answer, max_tokens, timeout_s
         self.asked.append(messages)
+        self.efforts.append(effort)
         outcome = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(outcome, After):
             await anyio.sleep(outcome.seconds)
