@@ -68,7 +68,7 @@ class Agent:
         goals: What runs can ask for; the first is the default, the others (by utility) are what a run falls back to.
         budget: Limits of each run.
         quotas: Limits of all runs together, for as long as the agent lives or within any stretch of time.
-        rates: What a second and a risk are worth, in USD.
+        rates: What a second, a risk and a watt-hour are worth, in USD.
         health: How quickly trust in a tool is lost and regained; shared by all runs.
         priors: What earlier runs have shown (`learned`), or the file that it is kept in, which need not be there yet.
             It takes the place of what tools declare of price, duration and risk; worst cases stay as declared.

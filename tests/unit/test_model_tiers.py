@@ -94,6 +94,12 @@ def test_latency_is_the_step_s_where_the_tier_has_none() -> None:
     assert [step.spec.cost.latency_s for step in steps] == [0.0, 9.0, 2.0]
 
 
+def test_energy_is_the_step_s_where_the_tier_has_none() -> None:
+    steps = tiers(ModelTier("m", wh=0.0), ModelTier("n", wh=9.0), "o", wh=2.0)
+    assert [step.spec.cost.wh for step in steps] == [0.0, 9.0, 2.0]
+    assert tiers("m")[0].spec.cost.wh == 0.0
+
+
 def test_the_declared_chance_is_kept_and_changes_nothing() -> None:
     (sure,), (unsure,), (silent,) = (tiers(ModelTier("m", right=right)) for right in (1.0, 0.2, None))
     assert (sure.tier.right, unsure.tier.right, silent.tier.right) == (1.0, 0.2, None)
@@ -137,6 +143,7 @@ async def test_the_model_is_asked_with_the_tier_s_effort_and_tokens() -> None:
         ([ModelTier("m", right=1.01)], "tier m: right must be a number from 0 to 1"),
         ([ModelTier("m", right=float("nan"))], "right must be a number"),
         ([ModelTier("m", latency_s=-1.0)], "latency_s must be a number"),
+        ([ModelTier("m", wh=float("inf"))], "tier m: wh must be a number"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_step_s_name(models: list[Any], why: str) -> None:

@@ -239,6 +239,7 @@ def llm_step(
     usual_share: float = 0.25,
     latency_s: float = 0.0,
     risk: float = 0.0,
+    wh: float = 0.0,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     provider: str | None = None,
     when: Callable[..., bool] | None = None,
@@ -267,6 +268,7 @@ def llm_step(
         usual_share: Share of both limits that a usual call uses, 0 to 1; the expected price follows from it.
         latency_s: Expected duration, seconds.
         risk: Expected share of failures, 0 to 1.
+        wh: Expected energy of a usual call, watt-hours.
         timeout_s: Seconds after which an attempt is given up.
         provider: Tools of one provider fail together. Left out, each tier fails for itself.
         when: Condition on artifacts; False closes the step for the run.
@@ -324,12 +326,18 @@ def llm_step(
         worst, kept = _worst(step, tier.model, most), _worst(step, tier.model, least)
         usd_max = dollars(worst.usd)
         usd = min(_usual(step, tier.model, most, usual_share), usd_max)
-        usual_s = latency_s if tier.latency_s is None else tier.latency_s
         spec = ToolSpec(
             name=ToolId(f"{name}@{tier}"),
             requires=requires,
             produces=(produced.id,),
-            cost=Cost(usd=usd, usd_max=usd_max, latency_s=usual_s, risk=risk, usd_least=dollars(kept.usd)),
+            cost=Cost(
+                usd=usd,
+                usd_max=usd_max,
+                latency_s=latency_s if tier.latency_s is None else tier.latency_s,
+                risk=risk,
+                usd_least=dollars(kept.usd),
+                wh=wh if tier.wh is None else tier.wh,
+            ),
             effect="read",
             timeout_s=timeout_s,
             provider=provider,

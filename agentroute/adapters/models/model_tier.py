@@ -26,6 +26,7 @@ class ModelTier:
         max_tokens: Tokens of an answer, reasoning included; those of the step, if None.
         right: Chance that an answer is right, 0 to 1, where it is known.
         latency_s: Expected duration, seconds; that of the step, if None.
+        wh: Expected energy of a usual call, watt-hours; that of the step, if None.
     """
 
     model: str
@@ -33,6 +34,7 @@ class ModelTier:
     max_tokens: int | None = None
     right: float | None = None
     latency_s: float | None = None
+    wh: float | None = None
 
     def __str__(self) -> str:
         """As in the tool's name."""
@@ -51,8 +53,9 @@ class ModelTier:
             raise DefinitionError(owner, f"max_tokens must be a whole number of at least 1, not {self.max_tokens!r}")
         if self.right is not None:
             checked(owner, "right", self.right, largest=1.0)
-        if self.latency_s is not None:
-            checked(owner, "latency_s", self.latency_s)
+        for field in ("latency_s", "wh"):
+            if (figure := getattr(self, field)) is not None:
+                checked(owner, field, figure)
 
     def check_listed(self, subject: str) -> None:
         """Refuse an effort that litellm, by its own list, would refuse with every call.
