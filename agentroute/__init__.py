@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentroute.adapters.mcp.servers import McpServers
     from agentroute.adapters.models.language_model import LiteLlm
     from agentroute.adapters.models.model_step import llm_step
+    from agentroute.adapters.models.model_tier import ModelTier
     from agentroute.adapters.models.prices import Price, Prices
     from agentroute.adapters.priors import Priors
     from agentroute.adapters.probes import Probes
@@ -71,6 +72,7 @@ _WHERE = {
     "LiteLlm": "agentroute.adapters.models.language_model",
     "LocalExchange": "agentroute.adapters.local_exchange",
     "McpServers": "agentroute.adapters.mcp.servers",
+    "ModelTier": "agentroute.adapters.models.model_tier",
     "Monitor": "agentroute.ports",
     "NoRouteError": "agentroute.errors",
     "Observer": "agentroute.ports",
@@ -118,6 +120,7 @@ __all__ = [
     "LiteLlm",
     "LocalExchange",
     "McpServers",
+    "ModelTier",
     "Monitor",
     "NoRouteError",
     "Observer",

@@ -70,7 +70,7 @@ class Agent:
         goals: What runs can ask for; the first is the default, the others (by utility) are what a run falls back to.
         budget: Limits of each run.
         quotas: Limits of all runs together, for as long as the agent lives or within any stretch of time.
-        rates: What a second and a risk are worth, in USD.
+        rates: What a second, a risk and a watt-hour are worth, in USD.
         health: How quickly trust in a tool is lost and regained; shared by all runs.
         step_router: Chooses among the models of steps that several can do; left out, they are taken by price and health
             alone, the cheapest first.

@@ -246,8 +246,12 @@ class LanguageModel(Protocol):
         answer: type[BaseModel] | None = None,
         max_tokens: int,
         timeout_s: float,
+        effort: str | None = None,
     ) -> Completion:
         """Ask once, without retries. `answer` is sent as the schema the text must satisfy.
+
+        `effort` is how much the model may think (``minimal``, ``low``, ``medium``, ``high``); None leaves it to the
+        provider. What it thinks counts against `max_tokens`.
 
         Raises:
             ToolError: With what is known about the failure.

@@ -84,7 +84,12 @@ def agent_tool_spec(  # noqa: PLR0917  # called once, in this order
         requires=tuple(sorted(needed)),
         optional=tuple(sorted(graph.inputs - needed)),
         produces=tuple(artifacts_of(goal.requires)),
-        cost=Cost(usd=usd, usd_max=max(usd, worst), latency_s=sum(spec.cost.latency_s for spec in specs)),
+        cost=Cost(
+            usd=usd,
+            usd_max=max(usd, worst),
+            latency_s=sum(spec.cost.latency_s for spec in specs),
+            wh=sum(spec.cost.wh for spec in specs),
+        ),
         effect="read" if all(tool.effect == "read" for tool in graph.routable.values()) else "once",
         timeout_s=timeout_s or budget.deadline_s or LONGEST_RUN_S,
     )

@@ -137,6 +137,7 @@ def tool(
     usd_max: float | None = None,
     latency_s: float = 0.0,
     risk: float = 0.0,
+    wh: float = 0.0,
     effect: Effect = "once",
     timeout_s: float = DEFAULT_TIMEOUT_S,
     provider: str | None = None,
@@ -159,6 +160,7 @@ def tool(function: Function | None = None, /, **options: Any) -> FunctionTool | 
             - ``name``: unique within an agent; the function's name by default.
             - ``usd``, ``usd_max``: expected and worst-case price of one attempt, USD.
             - ``latency_s``: expected duration, seconds. ``risk``: expected share of failures, 0 to 1.
+            - ``wh``: expected energy of one attempt, watt-hours; it weighs at ``Rates.usd_per_wh`` and is not billed.
             - ``effect``: ``"read"``, ``"idempotent"`` or ``"once"`` (the default: nothing is called twice unasked).
             - ``timeout_s``: seconds after which an attempt is given up.
             - ``provider``: tools of one provider fail together.

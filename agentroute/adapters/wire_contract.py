@@ -25,6 +25,8 @@ class ToolOptions(TypedDict, total=False):
         Expected and worst-case price of one attempt, USD.
     latency_s, risk:
         Expected duration in seconds, and expected share of failures.
+    wh:
+        Expected energy of one attempt, watt-hours.
     timeout_s:
         Seconds after which an attempt is given up.
     provider:
@@ -41,6 +43,7 @@ class ToolOptions(TypedDict, total=False):
     usd_max: float | None
     latency_s: float
     risk: float
+    wh: float
     timeout_s: float
     provider: str | None
     verify: str | Tool | None
@@ -203,6 +206,7 @@ def read_contract(
             options.get("usd_max"),
             options.get("latency_s", 0.0),
             options.get("risk", 0.0),
+            wh=options.get("wh", 0.0),
         ),
         effect=effect,
         timeout_s=options.get("timeout_s", DEFAULT_TIMEOUT_S),

@@ -49,6 +49,7 @@ def plan(  # one parameter per option
     elif found.feasible:
         rates = agent.rates
         extra = ", time and risk included" if rates.usd_per_second or rates.usd_per_risk else ""
+        extra = ", time, risk and energy included" if rates.usd_per_wh else extra
         proof = "proven cheapest" if found.optimal else "best found, not proven cheapest"
         click.echo(f"{found.goal}: {' -> '.join(found.tools) or 'nothing to do'}")
         click.echo(f"expected cost {found.weight:.6f} USD{extra} ({proof})")

@@ -1,4 +1,4 @@
-"""What an attempt costs, and the exchange rates that turn time and risk into money."""
+"""What an attempt costs, and the exchange rates that turn time, risk and energy into money."""
 
 import math
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ class Cost:
         latency_s: Expected duration in seconds.
         risk: Expected share of attempts that go wrong, 0 to 1.
         usd_least: Worst case in USD that an attempt can keep to, if it has to; `usd_max`, if left out.
+        wh: Expected energy of one attempt in watt-hours. It weighs at the agent's rate; nobody bills it, and no budget
+            counts it.
     """
 
     usd: float = 0.0
@@ -41,6 +43,7 @@ class Cost:
     latency_s: float = 0.0
     risk: float = 0.0
     usd_least: float | None = None
+    wh: float = 0.0
 
     def check(self, subject: str) -> None:
         """Refuse numbers no route could be computed from.
@@ -51,6 +54,7 @@ class Cost:
         checked(subject, "usd", self.usd)
         checked(subject, "latency_s", self.latency_s)
         checked(subject, "risk", self.risk, largest=1.0)
+        checked(subject, "wh", self.wh)
         if self.usd_max is not None and checked(subject, "usd_max", self.usd_max) < self.usd:
             raise DefinitionError(subject, f"usd_max ({self.usd_max}) is below usd ({self.usd}); it is the worst case")
         if self.usd_least is not None and nanos(checked(subject, "usd_least", self.usd_least)) > self.worst:
@@ -111,21 +115,28 @@ NOTHING = Amounts()
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Exchange rates of an agent: what it would pay to be faster or safer.
+    """Exchange rates of an agent: what it would pay to be faster or safer, or to use less energy.
 
     Attributes:
         usd_per_second: USD paid to be one second faster.
         usd_per_risk: USD paid to avoid one certain failure.
+        usd_per_wh: USD paid to use one watt-hour less.
     """
 
     usd_per_second: float = 0.0
     usd_per_risk: float = 0.0
+    usd_per_wh: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse rates that would make a weight negative or undefined."""
         checked("rates", "usd_per_second", self.usd_per_second)
         checked("rates", "usd_per_risk", self.usd_per_risk)
+        checked("rates", "usd_per_wh", self.usd_per_wh)
 
-    def price(self, *, usd: float, latency_s: float, risk: float) -> NanoUsd:
-        """Expected cost of one attempt in one currency (design: costs), in nano-dollars."""
-        return nanos(usd + self.usd_per_second * latency_s + self.usd_per_risk * risk)
+    def total(self, *, usd: float, latency_s: float = 0.0, risk: float = 0.0, wh: float = 0.0) -> float:
+        """Expected cost of one attempt in one currency, in USD."""
+        return usd + self.usd_per_second * latency_s + self.usd_per_risk * risk + self.usd_per_wh * wh
+
+    def price(self, *, usd: float, latency_s: float = 0.0, risk: float = 0.0, wh: float = 0.0) -> NanoUsd:
+        """The same in nano-dollars."""
+        return nanos(self.total(usd=usd, latency_s=latency_s, risk=risk, wh=wh))

@@ -55,7 +55,7 @@ class GraphDocument(Entry):
     """The goals. The first is pursued where a run names none."""
 
     rates: RatesEntry = RatesEntry()
-    """What time and risk are worth in money."""
+    """What time, risk and energy are worth in money."""
 
     budget: BudgetEntry = BudgetEntry()
     """Limits of one run."""

@@ -153,6 +153,9 @@ class CostEntry(Entry):
     """Worst price that an attempt can keep to where the budget is short, in USD, for tools that are told what is
     reserved for them. The same as `usd_max` if left out."""
 
+    wh: Amount = 0.0
+    """Expected energy of one attempt, in watt-hours. It weighs at `rates.usd_per_wh`, and is not billed."""
+
     @model_validator(mode="after")
     def _worst_is_worse(self) -> "CostEntry":
         refuse(self._mistakes())
@@ -273,7 +276,7 @@ class GoalEntry(Entry):
 
 
 class RatesEntry(Entry):
-    """Exchange rates that turn time and risk into money. Both 0 if left out: a tool's weight is its price."""
+    """Exchange rates that turn time, risk and energy into money. All 0 if left out: a tool's weight is its price."""
 
     usd_per_second: Amount = 0.0
     """USD paid to be one second faster."""
@@ -281,10 +284,13 @@ class RatesEntry(Entry):
     usd_per_risk: Amount = 0.0
     """USD paid to avoid one certain failure."""
 
+    usd_per_wh: Amount = 0.0
+    """USD paid to use one watt-hour less."""
+
     @property
     def rates(self) -> Rates:
         """As the router takes them."""
-        return Rates(self.usd_per_second, self.usd_per_risk)
+        return Rates(self.usd_per_second, self.usd_per_risk, self.usd_per_wh)
 
 
 class BudgetEntry(Entry):

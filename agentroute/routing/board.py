@@ -133,7 +133,8 @@ class HealthBoard:
         known = expected or entry.declared
         usd, usual, p_fail = self._expectation(tool, known, entry.standings, now)
         risk = known.risk + known.more_risk
-        price = NANOS_PER_USD * (usd + rates.usd_per_second * usual + rates.usd_per_risk * risk) + FAILED_CALL * p_fail
+        total = rates.total(usd=usd, latency_s=usual, risk=risk, wh=tool.cost.wh)
+        price = NANOS_PER_USD * total + FAILED_CALL * p_fail
         if usual > tool.cost.latency_s:
             price += SLOW_SECOND * (usual - tool.cost.latency_s)
         for standing in entry.standings:
@@ -163,13 +164,15 @@ class HealthBoard:
         usd, usual, p_fail = self._expectation(tool, expected or entry.declared, standings, now)
         signal = self._signal(tool, standings, now, also)
         heard = [s.heard_at for s in standings if s.heard_at is not None] + ([] if signal is None else [signal.at])
-        declared = rates.price(usd=cost.usd, latency_s=cost.latency_s, risk=cost.risk) + FAILED_CALL * cost.risk
+        declared = rates.price(usd=cost.usd, latency_s=cost.latency_s, risk=cost.risk, wh=cost.wh)
+        declared += FAILED_CALL * cost.risk
         return Factors(
             tool=tool.name,
             weight=self.weight(tool, rates, now, expected, also=also),
             declared=NanoUsd(round(declared / (1 - min(cost.risk, LIKELIEST_FAILURE)))),
             usd=usd,
             latency_s=usual,
+            wh=cost.wh if rates.usd_per_wh else 0.0,
             p_fail=p_fail,
             limit=math.prod(standing.limit.factor(now) for standing in standings),
             returning=math.prod(standing.returning(now) for standing in standings),

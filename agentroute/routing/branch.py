@@ -91,13 +91,14 @@ class _Tree:
             return []
         cuts, left = priced
         cuts += self._deadline_cuts(left)
-        bound = max(node.bound, instance.cost(node.chosen) + sum(cut.weight for cut in cuts))
+        paid = instance.cost(node.chosen) + sum(cut.weight for cut in cuts)
+        bound = max(node.bound, paid)
         self._try({action for action, weight in enumerate(left) if weight == 0})
         if bound >= self.upper or not cuts:
             return []
-        return self._split(
-            node.without({a for a, weight in enumerate(left) if bound + weight >= self.upper}), cuts, bound
-        )
+        # What these cuts have left adds to what they have paid, never to a bound that other cuts gave to a node above.
+        dear = {action for action, weight in enumerate(left) if paid + weight >= self.upper}
+        return self._split(node.without(dear), cuts, bound)
 
     def _unaffordable(self, node: _Node) -> set[int] | None:
         """Actions that no set of this node can pay for; None if there is no such set within the money."""

@@ -13,7 +13,8 @@ NOTABLE = 0.05
 class Factors:
     """The weight of a tool and everything it is made of.
 
-    ``weight = (usd + usd_per_second * latency_s + usd_per_risk * risk) / (1 - p_fail) * limit * returning * signal``
+    ``weight = (usd + usd_per_second * latency_s + usd_per_risk * risk + usd_per_wh * wh) / (1 - p_fail)
+    * limit * returning * signal``
 
     Attributes:
         tool: Its name.
@@ -28,6 +29,7 @@ class Factors:
         monitor: Which one that is, and what it says.
         age_s: Seconds since anything was heard of the tool, from calls or monitors; None: never.
         breaker: State of its breaker or its provider's, the worse; open: it is not in the graph at all.
+        wh: Energy of a call as declared, in watt-hours, where the agent has a price for it.
     """
 
     tool: ToolId
@@ -42,6 +44,7 @@ class Factors:
     monitor: str = ""
     age_s: float | None = None
     breaker: BreakerState = "closed"
+    wh: float = 0.0
 
     @property
     def notable(self) -> bool:
@@ -50,7 +53,8 @@ class Factors:
 
     def __str__(self) -> str:
         """Read as one line, with those factors only that change anything."""
-        parts = [f"{self.usd:.6f} USD and {self.latency_s:.3g} s a call", f"{self.p_fail:.1%} of calls fail"]
+        energy = f", {self.wh:.3g} Wh" if self.wh else ""
+        parts = [f"{self.usd:.6f} USD{energy} and {self.latency_s:.3g} s a call", f"{self.p_fail:.1%} of calls fail"]
         if self.breaker != "closed":
             parts.append(f"breaker {self.breaker}")
         if self.limit != 1:

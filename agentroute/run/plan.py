@@ -28,7 +28,7 @@ class RoutePlan(BaseModel):
         goal: What it leads to.
         feasible: Whether there is one.
         tools: Tools to call, in an order that can be executed.
-        weight: Expected cost in USD, time and risk included at the agent's rates.
+        weight: Expected cost in USD, time, risk and energy included at the agent's rates.
         optimal: Proven to be the cheapest.
         reason: Why there is none: the limit that binds, and what a route would need of it.
         needs: What the route needs at its worst (``usd``, ``llm_calls``, ``tokens``, ``tool_calls``), and how long it

@@ -167,6 +167,7 @@ def fake_tool(
     usd_max: float | None = None,
     latency_s: float = 0.0,
     risk: float = 0.0,
+    wh: float = 0.0,
     seconds: float = 0.0,
     price: float | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
@@ -197,7 +198,7 @@ def fake_tool(
         ToolId(name),
         requires=tuple(_need(need) for need in needs),
         produces=tuple(map(ArtifactId, makes)),
-        cost=Cost(usd, usd_max, latency_s, risk),
+        cost=Cost(usd, usd_max, latency_s, risk, wh=wh),
         effect=effect,
         timeout_s=timeout_s,
         provider=provider,
@@ -337,6 +338,7 @@ class FakeModel:
         usd_max: What it costs at most.
         tokens_max: Tokens that it reads and writes at most; usually it is 15.
         asked: Messages of every call so far.
+        efforts: How much each of them was asked to think.
     """
 
     answers: list[Outcome]
@@ -344,6 +346,7 @@ class FakeModel:
     usd_max: float = 0.002
     tokens_max: int = 100
     asked: list[Sequence[Mapping[str, str]]] = field(default_factory=list[Sequence[Mapping[str, str]]])
+    efforts: list[str | None] = field(default_factory=list[str | None])
 
     def worst_case(
         self,
@@ -365,10 +368,12 @@ class FakeModel:
         answer: type[BaseModel] | None = None,
         max_tokens: int,
         timeout_s: float,
+        effort: str | None = None,
     ) -> Completion:
         """Give the next answer."""
         del model, answer, max_tokens, timeout_s
         self.asked.append(messages)
+        self.efforts.append(effort)
         outcome = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(outcome, After):
             await anyio.sleep(outcome.seconds)

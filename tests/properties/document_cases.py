@@ -30,7 +30,7 @@ def joins(draw: st.DrawFn) -> Data:
 def costs(draw: st.DrawFn) -> Data:
     usd, more = draw(st.floats(0, 1e6)), draw(st.floats(0, 1e6))
     risks = st.floats(0, 1)
-    optional = {"usd": st.just(usd), "latency_s": amounts, "risk": risks, "usd_max": st.just(usd + more)}
+    optional = {"usd": st.just(usd), "latency_s": amounts, "risk": risks, "usd_max": st.just(usd + more), "wh": amounts}
     return draw(st.fixed_dictionaries({}, optional=optional))
 
 
@@ -74,7 +74,7 @@ def documents(draw: st.DrawFn) -> Data:
 
 
 def settings() -> st.SearchStrategy[Data]:
-    rates: Data = {"usd_per_second": amounts, "usd_per_risk": amounts}
+    rates: Data = {"usd_per_second": amounts, "usd_per_risk": amounts, "usd_per_wh": amounts}
     counts: Data = dict.fromkeys(("llm_calls", "tokens", "tool_calls"), st.integers(0, 100))
     budget: Data = {"usd": amounts, "deadline_s": st.floats(0.001, 1e9), "finish_share": st.floats(0, 1), **counts}
     quota: Data = {"usd": amounts, "per_s": st.floats(0.001, 1e9), **counts}

@@ -124,7 +124,7 @@ values = st.fixed_dictionaries(
 def test_every_prompt_that_is_sent_fits_what_was_reserved(inputs: Mapping[ArtifactId, Any]) -> None:
     messages = prompt(inputs)
     assume(messages)
-    worst = STEP.step.language_model.worst_case(STEP.model, messages, STEP.step.max_tokens, answer=STEP.step.answer)
+    worst = STEP.step.language_model.worst_case(STEP.tier.model, messages, STEP.max_tokens, answer=STEP.step.answer)
     assert worst.usd <= STEP.spec.cost.worst
 
 

@@ -110,7 +110,9 @@ def test_health_under_which_nothing_could_be_called_is_refused(settings: dict[st
         Health(**settings)
 
 
-@pytest.mark.parametrize("rates", [{"usd_per_second": -1.0}, {"usd_per_risk": float("inf")}], ids=str)
+@pytest.mark.parametrize(
+    "rates", [{"usd_per_second": -1.0}, {"usd_per_risk": float("inf")}, {"usd_per_wh": float("nan")}], ids=str
+)
 def test_rates_that_mean_nothing_are_refused(rates: dict[str, float]) -> None:
     with pytest.raises(DefinitionError, match="rates"):
         Rates(**rates)

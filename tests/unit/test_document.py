@@ -31,7 +31,7 @@ tools:
     description: Asks the agency.
     requires: [trip, {at_least: 2, of: [a, b, c]}]
     produces: [flights, prices]
-    cost: {usd: 0.002, usd_max: 0.01, latency_s: 0.12, risk: 0.5}
+    cost: {usd: 0.002, usd_max: 0.01, latency_s: 0.12, risk: 0.5, wh: 0.25}
     effect: idempotent
     provider: amadeus
     timeout_s: 5
@@ -43,7 +43,7 @@ tools:
 goals:
   - {name: booked, description: All of it., requires: [flights, {at_least: 1, of: [prices, a]}], utility: 0.4}
   - {name: options-only, requires: [flights]}
-rates: {usd_per_second: 0.25, usd_per_risk: 3}
+rates: {usd_per_second: 0.25, usd_per_risk: 3, usd_per_wh: 0.001}
 budget: {usd: 0.05, deadline_s: 30, llm_calls: 1, tokens: 5000, tool_calls: 9, finish_share: 0.5}
 quotas: [{usd: 1}, {llm_calls: 2, per_s: 60}]
 """
@@ -79,7 +79,7 @@ class TestAccepted:
                 name=ToolId("search_amadeus"),
                 requires=(ArtifactId("trip"), join),
                 produces=(ArtifactId("flights"), ArtifactId("prices")),
-                cost=Cost(0.002, 0.01, 0.12, 0.5),
+                cost=Cost(0.002, 0.01, 0.12, 0.5, wh=0.25),
                 effect="idempotent",
                 timeout_s=5.0,
                 provider="amadeus",
@@ -96,7 +96,7 @@ class TestAccepted:
             GoalSpec(GoalId("booked"), (ArtifactId("flights"), either), 0.4),
             GoalSpec(GoalId("options-only"), (ArtifactId("flights"),)),
         )
-        assert document.rates.rates == Rates(0.25, 3.0)
+        assert document.rates.rates == Rates(0.25, 3.0, 0.001)
         assert document.budget.given == {
             "usd": 0.05,
             "deadline_s": 30.0,
@@ -167,7 +167,7 @@ class TestRefusedTools:
             ("{name: t, requries: [a]}", "4:15: tool 't': unknown key 'requries'; did you mean 'requires'?"),
             (
                 "{name: t, cost: {usd: 1, zzz: 2}}",
-                "4:30: tool 't': cost: unknown key 'zzz'; known are latency_s, risk, usd, usd_least, usd_max",
+                "4:30: tool 't': cost: unknown key 'zzz'; known are latency_s, risk, usd, usd_least, usd_max, wh",
             ),
             (
                 "{name: t, cost: {usd: 1, usd: 2}}",
@@ -214,6 +214,8 @@ class TestRefusedTools:
             ("usd: NaN", "27: tool 't': cost.usd: expected a number, not the text 'NaN'"),
             ("usd: 1e10", "27: tool 't': cost.usd: must be 1e+09 or less, not 10000000000.0"),
             ("risk: 1.5", "28: tool 't': cost.risk: must be 1 or less, not 1.5"),
+            ("wh: -1", "26: tool 't': cost.wh: must be 0 or more, not -1"),
+            ("wh: .inf", "26: tool 't': cost.wh: must be a finite number, not .inf"),
             ("latency_s: yes", "33: tool 't': cost.latency_s: " + A_BOOLEAN),
             ("latency_s: true", "33: tool 't': cost.latency_s: expected a number, not true"),
             ("latency_s: 010", "33: tool 't': cost.latency_s: " + AN_OCTAL),

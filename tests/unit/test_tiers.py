@@ -13,7 +13,7 @@ from agentroute.errors import DefinitionError
 from agentroute.ids import NanoUsd, ToolId, nanos
 from agentroute.routing.tiers.chances import Chances, TierWeights
 from agentroute.routing.tiers.policy import POLICIES, AlwaysCheap, Learned, Threshold, decide, policy_named
-from agentroute.routing.tiers.question import Question, Tier, attempt_cost
+from agentroute.routing.tiers.question import Question, Tier
 from agentroute.routing.tiers.situation import DIMENSIONS, MOST_TOKENS, WORD_BUCKETS, Situation, sketch
 
 CHEAP = Tier(ToolId("cheap"), nanos(0.001), nanos(0.002), 0.6)
@@ -46,10 +46,6 @@ def test_a_threshold_that_nobody_reaches_takes_the_best() -> None:
     assert decide(Threshold(0.5), asked).chosen == "cheap"
     assert decide(Threshold(0.8), asked).chosen == "dear"
     assert decide(Threshold(0.99), asked).chosen == "dear"
-
-
-def test_energy_is_priced_like_money() -> None:
-    assert attempt_cost(0.001, wh=2.0, usd_per_wh=0.0005) == nanos(0.002)
 
 
 def test_a_policy_goes_by_its_name() -> None:

@@ -113,6 +113,7 @@ class LiteLlm:
         answer: type[BaseModel] | None = None,
         max_tokens: int,
         timeout_s: float,
+        effort: str | None = None,
     ) -> Completion:
         """Ask once, without retries. `answer` is sent as the schema of the text, which is not checked here.
 
@@ -122,6 +123,8 @@ class LiteLlm:
             answer: A model of the JSON object to answer with.
             max_tokens: Tokens the answer may have, reasoning included.
             timeout_s: Seconds for the whole call; loading litellm is not counted.
+            effort: How much the model may think, as litellm's ``reasoning_effort``: it is sent as the provider wants
+                it, and what is not known to take any is refused by litellm.
 
         Raises:
             AnswerLostError: Nobody knows whether the call was made, and billed.
@@ -131,6 +134,8 @@ class LiteLlm:
         price = self.prices.of(model)
         litellm = await _litellm()
         options = self._options(model, price)
+        if effort is not None:
+            options["reasoning_effort"] = effort
         if answer is not None:
             options["response_format"] = response_format(answer)
         try:

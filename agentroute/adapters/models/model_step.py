@@ -12,13 +12,14 @@ from pydantic_core import PydanticSerializationError
 
 from agentroute.adapters.functions import FunctionGuard
 from agentroute.adapters.models.language_model import LiteLlm, byte_length
+from agentroute.adapters.models.model_tier import ModelTier, read_tiers
 from agentroute.adapters.signature import read_signature
 from agentroute.attempt import current
 from agentroute.errors import AnswerLostError, ConfigurationError, DefinitionError, ToolError
 from agentroute.graph.artifact import ArtifactType, artifact_type
 from agentroute.graph.cost import Amounts, Cost, checked
 from agentroute.graph.goal import resolve_need
-from agentroute.graph.tool import KOfN, Need, StepTier, ToolSpec, artifacts_of
+from agentroute.graph.tool import DECLARED_RIGHT, KOfN, Need, StepTier, ToolSpec, artifacts_of
 from agentroute.guard.ledger import Reservation
 from agentroute.ids import ArtifactId, NanoUsd, ToolId, dollars
 from agentroute.ports import Completion, Guard, LanguageModel, Tool, Values
@@ -71,8 +72,6 @@ class Step:
         prompt: The instruction.
         answer: The JSON object that the models are asked for.
         wrapped: Whether the artifact is the field ``value`` of that object.
-        max_tokens: Tokens an answer may have.
-        min_tokens: Tokens that it can do with, where the budget is short.
         max_input_bytes: Bytes that prompt and inputs may have together.
         language_model: Who is asked.
     """
@@ -84,8 +83,6 @@ class Step:
     prompt: Prompt
     answer: type[BaseModel]
     wrapped: bool
-    max_tokens: int
-    min_tokens: int
     max_input_bytes: int
     language_model: PricedModel
 
@@ -148,11 +145,24 @@ class Step:
 
 @dataclass(frozen=True)
 class ModelStep:
-    """One model that can do a step; the tools of a step produce the same artifact and stand in for each other."""
+    """One tier that can do a step; the tools of a step produce the same artifact and stand in for each other.
 
-    model: str
+    Attributes:
+        tier: Which model is asked, and how much it may think.
+        spec: The contract.
+        step: What it has in common with the others.
+        max_tokens: Tokens an answer may have, reasoning included.
+        min_tokens: Tokens that it can do with, where the budget is short.
+        when: Condition on the inputs.
+        ensure: Postcondition on the output.
+        auxiliaries: None.
+    """
+
+    tier: ModelTier
     spec: ToolSpec
     step: Step
+    max_tokens: int
+    min_tokens: int
     when: Guard | None = None
     ensure: Callable[[Any], bool] | None = None
     auxiliaries: Sequence[Tool] = field(default=())
@@ -180,11 +190,12 @@ class ModelStep:
             max_tokens = self._max_tokens(messages, attempt.reservation)
             bill = self._worst(attempt.reservation)  # also for a call that is cut off: it may have been billed
             completion = await step.language_model.complete(
-                self.model,
+                self.tier.model,
                 messages,
                 answer=step.answer,
                 max_tokens=max_tokens,
                 timeout_s=self.spec.timeout_s,
+                effort=self.tier.effort,
             )
             bill = bill if completion.usd is None else completion.usd
             attempt.headroom, attempt.disputed = completion.headroom, completion.disputed
@@ -198,7 +209,7 @@ class ModelStep:
             raise ToolError(str(error), kind="permanent") from error
         finally:
             attempt.charge(usd=bill)
-        attempt.model = self.model
+        attempt.model = self.tier.model
         if completion.usd is not None:
             attempt.tokens = (completion.input_tokens, completion.output_tokens)
         return {step.output.id: step.read(completion, max_tokens)}
@@ -210,9 +221,9 @@ class ModelStep:
 
     def _max_tokens(self, messages: Sequence[Mapping[str, str]], held: Reservation | None) -> int:
         """Tokens that the answer may have: as declared, or as many as what was reserved pays for."""
-        if held is None or self._is_paid(messages, self.step.max_tokens, held):
-            return self.step.max_tokens
-        low, high = self.step.min_tokens, self.step.max_tokens - 1
+        if held is None or self._is_paid(messages, self.max_tokens, held):
+            return self.max_tokens
+        low, high = self.min_tokens, self.max_tokens - 1
         while low < high:
             asked = (low + high + 1) // 2
             low, high = (asked, high) if self._is_paid(messages, asked, held) else (low, asked - 1)
@@ -220,7 +231,7 @@ class ModelStep:
 
     def _is_paid(self, messages: Sequence[Mapping[str, str]], max_tokens: int, held: Reservation) -> bool:
         """Whether what was reserved pays for a call, whatever is answered."""
-        worst = self.step.language_model.worst_case(self.model, messages, max_tokens, answer=self.step.answer)
+        worst = self.step.language_model.worst_case(self.tier.model, messages, max_tokens, answer=self.step.answer)
         return worst.usd <= held.amounts.usd and worst.tokens <= held.amounts.tokens
 
 
@@ -230,13 +241,14 @@ def llm_step(
     inputs: Sequence[Any],
     output: Any,
     prompt: Prompt,
-    models: Sequence[str],
+    models: Sequence[str | ModelTier],
     max_tokens: int = 1_024,
     min_tokens: int | None = None,
     max_input_bytes: int = 16_384,
     usual_share: float = 0.25,
     latency_s: float = 0.0,
     risk: float = 0.0,
+    wh: float = 0.0,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     provider: str | None = None,
     when: Callable[..., bool] | None = None,
@@ -244,11 +256,11 @@ def llm_step(
     detection: float | None = None,
     language_model: PricedModel | None = None,
 ) -> list[ModelStep]:
-    """Make a model call a tool: one for each model, named ``name@model``, all producing the same artifact.
+    """Make a model call a tool: one for each tier, named ``name@model`` or ``name@model:effort``.
 
-    The router takes the cheapest that works, or the one that the agent's `StepRouter` chooses; the others are its
-    alternatives. The worst case that is reserved for a
-    call follows from `max_input_bytes` and `max_tokens`, so both are limits that hold, not hints.
+    All produce the same artifact. The router takes the cheapest that works, or the one that the agent's `StepRouter`
+    chooses; the others are its alternatives. The worst case that is reserved for a call follows from `max_input_bytes`
+    and `max_tokens`, so both are limits that hold, not hints.
 
     Args:
         name: Of the step.
@@ -257,7 +269,8 @@ def llm_step(
         prompt: The instruction. As text, ``{city}`` refers to the input of that name; its value is never put there. A
             function receives the values of `inputs` in their order, and what it returns is an instruction: keep what
             tools returned out of it, the inputs are sent along as data anyway.
-        models: As litellm writes them, ``openai/gpt-5-mini``.
+        models: As litellm writes them, ``openai/gpt-5-mini``, or as `ModelTier` to say how much a model may think, and
+            what else differs from tier to tier.
         max_tokens: Tokens of an answer, reasoning included.
         min_tokens: Tokens that it can do with. Where the budget does not allow for `max_tokens`, the model is asked for
             less, down to this; left out, it is not asked then.
@@ -265,8 +278,9 @@ def llm_step(
         usual_share: Share of both limits that a usual call uses, 0 to 1; the expected price follows from it.
         latency_s: Expected duration, seconds.
         risk: Expected share of failures, 0 to 1.
+        wh: Expected energy of a usual call, watt-hours.
         timeout_s: Seconds after which an attempt is given up.
-        provider: Tools of one provider fail together. Left out, each model fails for itself.
+        provider: Tools of one provider fail together. Left out, each tier fails for itself.
         when: Condition on artifacts; False closes the step for the run.
         ensure: Postcondition on the output.
         detection: Chance that a wrong answer is noticed, 0 to 1, for the `StepRouter`. Left out: 1 with `ensure`, so
@@ -295,8 +309,10 @@ def llm_step(
         ['summarise@openai/gpt-5-mini', 'summarise@openai/gpt-5']
     """
     subject = f"llm_step {name!r}"
-    least = max_tokens if min_tokens is None else min_tokens
-    _check(subject, models, max_tokens, least, max_input_bytes, usual_share)
+    tiers = read_tiers(subject, models)
+    if min(max_tokens, max_input_bytes) < 1:
+        raise DefinitionError(subject, "max_tokens and max_input_bytes must be at least 1")
+    checked(subject, "usual_share", usual_share, largest=1.0)
     types: dict[ArtifactId, ArtifactType] = {}
     requires = tuple(resolve_need(item, subject, types) for item in inputs)
     produced = artifact_type(output, subject=subject)
@@ -309,8 +325,6 @@ def llm_step(
         prompt=_instruction(prompt, requires, subject) if isinstance(prompt, str) else prompt,
         answer=answer,
         wrapped=wrapped,
-        max_tokens=max_tokens,
-        min_tokens=least,
         max_input_bytes=max_input_bytes,
         language_model=language_model or LiteLlm(),
     )
@@ -318,41 +332,45 @@ def llm_step(
     noticed = float(ensure is not None) if detection is None else checked(subject, "detection", detection, largest=1.0)
     guard = None if when is None else _guard(when, subject, step)
 
-    def tool(model: str) -> ModelStep:
-        worst, kept = _worst(step, model, step.max_tokens), _worst(step, model, step.min_tokens)
+    def tool(tier: ModelTier) -> ModelStep:
+        most, least = _lengths(subject, tier, max_tokens, min_tokens)
+        if isinstance(step.language_model, LiteLlm):
+            tier.check_listed(subject)
+        worst, kept = _worst(step, tier.model, most), _worst(step, tier.model, least)
+        usd_max = dollars(worst.usd)
+        usd = min(_usual(step, tier.model, most, usual_share), usd_max)
         spec = ToolSpec(
-            name=ToolId(f"{name}@{model}"),
+            name=ToolId(f"{name}@{tier}"),
             requires=requires,
             produces=(produced.id,),
-            cost=_cost(step, model, worst, kept, usual_share, latency_s=latency_s, risk=risk),
+            cost=Cost(
+                usd=usd,
+                usd_max=usd_max,
+                latency_s=latency_s if tier.latency_s is None else tier.latency_s,
+                risk=risk,
+                usd_least=dollars(kept.usd),
+                wh=wh if tier.wh is None else tier.wh,
+            ),
             effect="read",
             timeout_s=timeout_s,
             provider=provider,
             calls_model=True,
             tokens=worst.tokens,
             least_tokens=kept.tokens,
-            tier=StepTier(name, model, detection=noticed),
+            tier=StepTier(name, str(tier), noticed, DECLARED_RIGHT if tier.right is None else tier.right),
         )
-        return ModelStep(model, spec, step, when=guard, ensure=ensure)
+        return ModelStep(tier, spec, step, most, least, when=guard, ensure=ensure)
 
-    return [tool(model) for model in models]
+    return [tool(tier) for tier in tiers]
 
 
-def _check(  # noqa: PLR0917  # called once, in this order
-    subject: str,
-    models: Sequence[str],
-    max_tokens: int,
-    min_tokens: int,
-    max_input_bytes: int,
-    usual_share: float,
-) -> None:
-    if isinstance(models, str) or not models or len(set(models)) != len(models):
-        raise DefinitionError(subject, f"models must be a list of one or more different names, not {models!r}")
-    if min(max_tokens, max_input_bytes) < 1:
-        raise DefinitionError(subject, "max_tokens and max_input_bytes must be at least 1")
-    if not 1 <= min_tokens <= max_tokens:
-        raise DefinitionError(subject, f"min_tokens must be from 1 to max_tokens ({max_tokens}), not {min_tokens}")
-    checked(subject, "usual_share", usual_share, largest=1.0)
+def _lengths(subject: str, tier: ModelTier, max_tokens: int, min_tokens: int | None) -> tuple[int, int]:
+    """Tokens that an answer of the tier may have, and those that it can do with."""
+    most = max_tokens if tier.max_tokens is None else tier.max_tokens
+    least = most if min_tokens is None else min_tokens
+    if not 1 <= least <= most:
+        raise DefinitionError(subject, f"min_tokens must be from 1 to max_tokens ({most}, of {tier}), not {least}")
+    return most, least
 
 
 def _instruction(prompt: str, requires: Sequence[Need], subject: str) -> str:
@@ -403,15 +421,10 @@ def _worst(step: Step, model: str, max_tokens: int) -> Amounts:
     return step.language_model.worst_case(model, longest, max_tokens, answer=step.answer)
 
 
-def _cost(  # called once, in this order
-    step: Step, model: str, worst: Amounts, kept: Amounts, usual_share: float, *, latency_s: float, risk: float
-) -> Cost:
-    """Price one attempt: what a usual call costs, and what none can exceed."""
-    expected = step.language_model.estimate(
+def _usual(step: Step, model: str, max_tokens: int, usual_share: float) -> float:
+    """What a usual call costs, in USD."""
+    return step.language_model.estimate(
         model,
         input_tokens=round(step.max_input_bytes * usual_share / BYTES_PER_TOKEN),
-        output_tokens=round(step.max_tokens * usual_share),
+        output_tokens=round(max_tokens * usual_share),
     )
-    usd_max = dollars(worst.usd)
-    usd = min(expected, usd_max)
-    return Cost(usd=usd, usd_max=usd_max, latency_s=latency_s, risk=risk, usd_least=dollars(kept.usd))

@@ -152,7 +152,7 @@ class Prices:
 
 @cache
 def _listed(model: str) -> Price | None:
-    entry = _entry(model)
+    entry = listing(model)
     if entry is None or entry.get("mode") not in CHAT_MODES:
         return None
     price = _tiered(entry) or _flat(entry)
@@ -172,7 +172,7 @@ def _usd_per_call(model: str, entry: Mapping[str, Any]) -> float:
     return max(searches.values(), default=0.0) + float(entry.get("input_cost_per_request", 0.0))
 
 
-def _entry(model: str) -> Mapping[str, Any] | None:
+def listing(model: str) -> Mapping[str, Any] | None:
     """Find a model as litellm does: by its full name, else without the prefix if that is its provider's."""
     prices = price_list()
     if model in prices:

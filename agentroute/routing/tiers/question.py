@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentroute.errors import DefinitionError
-from agentroute.ids import NanoUsd, ToolId, nanos
+from agentroute.ids import NanoUsd, ToolId
 from agentroute.routing.tiers.accepted import attempts, loss, right
 
 HEAVIEST = 10**18
@@ -110,8 +110,3 @@ class Choice:
     def chosen(self) -> ToolId | None:
         """The tier to take; None if nothing is affordable."""
         return self.ranking[0] if self.ranking else None
-
-
-def attempt_cost(usd: float, *, wh: float = 0.0, usd_per_wh: float = 0.0) -> NanoUsd:
-    """Expected cost of an attempt that takes `usd` and `wh` of energy, at what a watt-hour is worth to the agent."""
-    return nanos(usd + wh * usd_per_wh)

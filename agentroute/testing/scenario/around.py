@@ -55,13 +55,14 @@ class ChoosingModel:
         answer: type[BaseModel] | None = None,
         max_tokens: int,
         timeout_s: float,
+        effort: str | None = None,
     ) -> Completion:
         """Choose the first option.
 
         Raises:
             ToolError: It is down.
         """
-        del model, max_tokens, timeout_s
+        del model, max_tokens, timeout_s, effort
         self.prompts += [message["content"] for message in messages]
         hit = self._hit()
         if hit == "model_down":
