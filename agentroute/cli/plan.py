@@ -2,8 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from agentroute import Agent, RoutePlan
 
 EXAMPLES = """\b
 Examples:
@@ -47,17 +51,32 @@ def plan(  # one parameter per option
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     elif found.feasible:
-        rates = agent.rates
-        extra = ", time and risk included" if rates.usd_per_second or rates.usd_per_risk else ""
-        extra = ", time, risk and energy included" if rates.usd_per_wh else extra
         proof = "proven cheapest" if found.optimal else "best found, not proven cheapest"
         click.echo(f"{found.goal}: {' -> '.join(found.tools) or 'nothing to do'}")
-        click.echo(f"expected cost {found.weight:.6f} USD{extra} ({proof})")
+        click.echo(f"expected cost {found.weight:.6f} USD{_included(agent, found)} ({proof})")
         for warning in found.warnings:
             click.echo(f"warning: {warning}")
     else:
         click.echo(f"{found.goal}: no route. {found.reason}")
-    if not as_json:
-        for factors in found.weighed:
-            click.echo(f"{'*' if factors.tool in found.tools else ' '} {factors}")
+    if explain and not as_json:
+        _explain(found)
     sys.exit(0 if found.feasible else 1)
+
+
+def _explain(found: "RoutePlan") -> None:
+    """Say what each tool weighs; of tiers, what policies make of it."""
+    for factors in found.weighed:
+        click.echo(f"{'*' if factors.tool in found.tools else ' '} {factors}")
+    for step, tiers in found.tiers.items():
+        click.echo(f"tiers of {step}, as far as it can be told before it is asked:")
+        for tier in tiers:
+            click.echo(f"{'*' if tier.tool in found.tools else ' '} {tier}")
+
+
+def _included(agent: "Agent", found: "RoutePlan") -> str:
+    """What the expected cost holds besides money."""
+    rates = agent.rates
+    parts = ["time", "risk"] if rates.usd_per_second or rates.usd_per_risk or rates.usd_per_wh else []
+    parts += ["energy"] if rates.usd_per_wh else []
+    parts += ["wrong answers"] if found.tiers else []
+    return f", {', '.join(parts[:-1])}{' and ' if parts[1:] else ''}{parts[-1]} included" if parts else ""

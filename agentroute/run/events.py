@@ -12,6 +12,7 @@ from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId
 from agentroute.routing.factors import Factors
 from agentroute.routing.signals import SignalKind
 from agentroute.routing.tiers.situation import Situation
+from agentroute.routing.tiers.weighed import TierWeighed
 
 Outcome = Literal["succeeded", "demoted", "escalated", "cancelled"]
 """How a run ends; exactly one of these."""
@@ -105,6 +106,14 @@ class TierChosen:
     propensities: Mapping[ToolId, float]
     worth: NanoUsd
     detection: float
+
+    @property
+    def weighed(self) -> list[TierWeighed]:
+        """The tools of the step in order, each with what its weight is made of."""
+        order = sorted(self.weights, key=lambda tool: (self.weights[tool], tool))
+        return [
+            TierWeighed(t, self.weights[t], self.right[t], self.costs[t], self.propensities.get(t, 0.0)) for t in order
+        ]
 
 
 @dataclass(frozen=True, slots=True)

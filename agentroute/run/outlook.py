@@ -20,6 +20,7 @@ from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.routing.signals import HealthSignal
 from agentroute.routing.tiers.situation import Situation
 from agentroute.routing.tiers.tier_board import Offer, TierBoard
+from agentroute.routing.tiers.weighed import TierWeighed
 from agentroute.run.events import HAND_OVER, Option
 from agentroute.run.state import RunState
 from agentroute.run.watching import View
@@ -311,7 +312,7 @@ class Outlook:
             for step in self._undecided:
                 open_ = [spec.name for spec in self.graph.tiers[step] if spec.name in weights]
                 if len(open_) > 1:  # with one there is nothing to foresee
-                    weights |= {tool: weight for tool, weight in self._foreseen(step, goal, now) if tool in weights}
+                    weights |= {t.tool: t.weight for t in self.foreseen(step, goal, now) if t.tool in weights}
         return weights
 
     @property
@@ -324,13 +325,15 @@ class Outlook:
             if step not in self.state.tiers and under_way.isdisjoint(spec.name for spec in specs)
         }
 
-    def _foreseen(self, step: str, goal: GoalId, now: float) -> Iterable[tuple[ToolId, NanoUsd]]:
-        """What the tiers of a step are likely to weigh once it can begin: nothing is known of it but its name."""
+    def foreseen(self, step: str, goal: GoalId, now: float) -> list[TierWeighed]:
+        """What the tiers of a step are likely to weigh once it can begin: nothing is known of it yet but its name."""
         if (board := self.tiers) is None:
-            return ()
+            return []
         offers = self.offers(step, now, goal)
-        right = board.right(Situation(step), offers)
-        return board.choose(offers, right, worth=board.worth()).weights.items()
+        right, costs = board.right(Situation(step), offers), {offer.tool: offer.cost for offer in offers}
+        choice = board.choose(offers, right, worth=board.worth())
+        chance = choice.propensities
+        return [TierWeighed(t, choice.weights[t], right[t], costs[t], chance[t]) for t in choice.ranking]
 
     def offers(self, step: str, now: float, goal: GoalId | None = None) -> list[Offer]:
         """The tiers of a step, and what each would weigh if its answers were always right."""

@@ -16,6 +16,7 @@ from agentroute.routing.expected import Expected
 from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route, missing
 from agentroute.routing.tiers.tier_board import TierBoard
+from agentroute.routing.tiers.weighed import TierWeighed
 from agentroute.run.binding import Limited
 from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
@@ -34,6 +35,8 @@ class RoutePlan(BaseModel):
         needs: What the route needs at its worst (``usd``, ``llm_calls``, ``tokens``, ``tool_calls``), and how long it
             is expected to take (``deadline_s``).
         warnings: Limits that it keeps, but only just.
+        tiers: What the tiers of each model step on the route weigh, by the name of the step, in the order in which its
+            policy would take them.
         weighed: What each tool weighs that could have a part in a route, on the route or not, and why; if it was asked
             for.
     """
@@ -48,7 +51,16 @@ class RoutePlan(BaseModel):
     reason: str = ""
     needs: dict[str, int | float] = {}
     warnings: list[str] = []
+    tiers: dict[str, list[TierWeighed]] = {}
     weighed: list[Factors] = []
+
+    @field_serializer("tiers")
+    def _tiers_in_usd(self, tiers: dict[str, list[TierWeighed]]) -> dict[str, list[dict[str, Any]]]:
+        """As for people: weights and costs in USD."""
+        return {
+            step: [asdict(tier) | {"weight": dollars(tier.weight), "cost": dollars(tier.cost)} for tier in weighed]
+            for step, weighed in tiers.items()
+        }
 
     @field_serializer("weighed")
     def _in_usd(self, weighed: list[Factors]) -> list[dict[str, Any]]:
@@ -96,7 +108,15 @@ class Planner:
             optimal=route.optimal,
             needs=limited.needs(route),
             warnings=list(limited.warnings(route)),
+            tiers=self._tiers(outlook, route, goal),
         )
+
+    def _tiers(self, outlook: Outlook, route: Route, goal: GoalId) -> dict[str, list[TierWeighed]]:
+        """What the tiers of the steps on a route weigh, if policies choose among them."""
+        if self.tiers is None:
+            return {}
+        steps = {step for step, specs in self.graph.tiers.items() if any(spec.name in route.tools for spec in specs)}
+        return {step: outlook.foreseen(step, goal, 0.0) for step in sorted(steps)}
 
     def _limited(self, outlook: Outlook, goal: GoalId, have: frozenset[ArtifactId], now: float) -> Limited:
         """What stands in the way of a run besides tools that are out."""

@@ -103,6 +103,19 @@ def test_the_plan_says_what_will_be_called_before_anything_is() -> None:
     assert [route.tools for route in run.of(RouteChosen)] == [("large",)], "the first route is right at once"
 
 
+def test_the_plan_says_what_tiers_weigh_and_why() -> None:
+    run = experiment(pair(), GOALS, step_router=StepRouter(policy="threshold", least=0.8))
+    plan = run.agent.plan()
+    assert list(plan.tiers) == ["answer"]
+    assert [(tier.tool, tier.right) for tier in plan.tiers["answer"]] == [
+        ("large", pytest.approx(5.5 / 6)),
+        ("small", 0.6),
+    ]
+    told = plan.model_dump()["tiers"]["answer"][0]
+    assert told["weight"] == pytest.approx(plan.weight)
+    assert experiment(pair(), GOALS).agent.plan().tiers == {}
+
+
 def test_a_wrong_answer_goes_to_the_next_tier_and_nobody_is_ill() -> None:
     wrong = Fault(type="wrong", target="small")
     run = experiment(pair(), GOALS, faults=[wrong], step_router=StepRouter(policy="cascade", usd_per_success=0.05))

@@ -171,19 +171,14 @@ def route(event: RouteChosen, mask: Mask) -> Attributes:
 
 
 def tier(event: TierChosen) -> Attributes:
-    """In which order the tiers of a step are to be taken, and what that rests on; figures in the order of the tools."""
-    tools = sorted(event.weights, key=lambda tool: (event.weights[tool], tool))
+    """In which order the tiers of a step are to be taken, and what that rests on."""
     return {
         semconv.STEP_NAME: event.step,
         semconv.POLICY: event.policy,
         semconv.ROUTE: event.ranking,
         semconv.WORTH_USD: dollars(event.worth),
         semconv.DETECTION: event.detection,
-        semconv.WEIGHED: tuple(
-            f"{tool} {dollars(event.weights[tool]):.6f} USD: {event.right[tool]:.1%} right, "
-            f"{dollars(event.costs[tool]):.6f} USD a call, first with {event.propensities.get(tool, 0.0):.1%}"
-            for tool in tools
-        ),
+        semconv.WEIGHED: tuple(map(str, event.weighed)),
     }
 
 
