@@ -102,15 +102,14 @@ class TierChoices:
         return self.outlook.affordable(spec) and self.outlook.admitted(spec, now)
 
     def _situation(self, spec: ToolSpec, offers: list[Offer]) -> Situation:
-        state = self.outlook.state
+        state, tiers = self.outlook.state, {offer.tool: offer.tier for offer in offers}
         text = self.asked(spec.name, self.outlook.values_for(spec, None))
-        failed = [offer for offer in offers if offer.tool in state.faults]
-        latest = next((tool for tool in reversed(state.faults) if any(tool == o.tool for o in offers)), None)
+        failed = [tool for tool in state.faults if tool in tiers]  # the latest comes last
         return Situation(
             step=offers[0].tier.step,
             text=sketch(text),
-            error="" if latest is None else state.faults[latest],
-            tried={offer.tier.tier: state.tries.get(offer.tool, 0) for offer in failed},
+            error=state.faults[failed[-1]] if failed else "",
+            tried={tiers[tool].tier: state.tries.get(tool, 0) for tool in failed},
             depth=len(state.done),
             context=len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN,
         )
