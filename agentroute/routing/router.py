@@ -71,7 +71,8 @@ def answer(problem: Problem, *, expansions: int = EXPANSIONS) -> Answer:
 def _route(problem: Problem, instance: Instance, found: Found) -> Route | None:
     if found.actions is None:
         return None
-    takes = None if problem.latency_s is None else makespan(instance, found.actions)
+    # With all joins: which of them the set holds was a matter of weight, and the earliest one is what counts.
+    takes = None if problem.latency_s is None else makespan(instance, found.actions | instance.free)
     return Route(
         tools=_executable(instance, found.actions),
         weight=NanoUsd(instance.cost(found.actions) >> instance.tie_bits),
