@@ -1,6 +1,6 @@
 """The cheapest set of tools on any graph and under limits: branch and bound over tools that every route needs one of.
 
-Where `search_needs` cannot go: tools in a cycle, a deadline, a limit on money.
+Where `search_needs` cannot go: tools in a cycle, a deadline, limits on what tools use together.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from agentroute.routing.bounds import Cut, landmark_cuts
 from agentroute.routing.improve import achieves, prune
-from agentroute.routing.instance import REMOVED, Instance
+from agentroute.routing.instance import REMOVED, Cap, Instance
 from agentroute.routing.labels import makespan
 from agentroute.routing.search import Found
 
@@ -41,6 +41,10 @@ def branch_and_bound(instance: Instance, best: set[int] | None, nodes: int) -> F
     as the bound and what the cuts have left of its weight exceed the best set. Where the tools chosen so far derive the
     goal too late, *deadline cuts* name what must still be added to (`_deadline_cut`).
 
+    Where limits have a price, the cuts are of weights to which what a tool uses is added at these prices, and what all
+    that may be used costs at them is taken off the bound: a set that keeps the limits weighs no less (a Lagrangian
+    relaxation). With good prices that is far closer to what it weighs.
+
     Args:
         instance: May have cycles.
         best: A set known to keep the limits, if there is one.
@@ -61,6 +65,11 @@ class _Tree:
         self.best = best
         self.upper = sum(instance.weights) + 1 if best is None else instance.cost(best)
         self.numbers = count()
+        self.figures = [
+            weight + sum([cap.price * cap.uses[action] for cap in instance.caps])
+            for action, weight in enumerate(instance.weights)
+        ]
+        self.rebate = sum(cap.price * cap.most for cap in instance.caps)
 
     def run(self, nodes: int) -> Found:
         heap = [_Node(0, next(self.numbers), frozenset(), frozenset())]
@@ -82,16 +91,17 @@ class _Tree:
     def _look_into(self, node: _Node) -> list[_Node]:
         """Bound the node, try the set its bound suggests, ban what has become too dear, and split what is left."""
         instance = self.instance
-        priceless = self._unaffordable(node)
-        if priceless is None:
-            return []
-        node = node.without(priceless)
-        priced = _price(instance, node, instance.weights)
+        for cap in instance.caps:
+            priceless = self._unaffordable(node, cap)
+            if priceless is None:
+                return []
+            node = node.without(priceless)
+        priced = _price(instance, node, self.figures)
         if priced is None or not on_time(instance, set(range(len(instance.inputs))) - node.banned):
             return []
         cuts, left = priced
         cuts += self._deadline_cuts(left)
-        paid = instance.cost(node.chosen) + sum(cut.weight for cut in cuts)
+        paid = sum(self.figures[action] for action in node.chosen) + sum(cut.weight for cut in cuts) - self.rebate
         bound = max(node.bound, paid)
         self._try({action for action, weight in enumerate(left) if weight == 0})
         if bound >= self.upper or not cuts:
@@ -100,19 +110,16 @@ class _Tree:
         dear = {action for action, weight in enumerate(left) if paid + weight >= self.upper}
         return self._split(node.without(dear), cuts, bound)
 
-    def _unaffordable(self, node: _Node) -> set[int] | None:
-        """Actions that no set of this node can pay for; None if there is no such set within the money."""
-        instance = self.instance
-        if instance.money is None:
-            return set()
-        priced = _price(instance, node, instance.usd)
+    def _unaffordable(self, node: _Node, cap: Cap) -> set[int] | None:
+        """Actions that no set of this node can pay for; None if no such set keeps to the limit."""
+        priced = _price(self.instance, node, cap.uses)
         if priced is None:
             return None
         cuts, left = priced
-        spent = sum(instance.usd[action] for action in node.chosen) + sum(cut.weight for cut in cuts)
-        if spent > instance.money:
+        used = sum(cap.uses[action] for action in node.chosen) + sum(cut.weight for cut in cuts)
+        if used > cap.most:
             return None
-        return {action for action, price in enumerate(left) if spent + price > instance.money}
+        return {action for action, price in enumerate(left) if used + price > cap.most}
 
     def _deadline_cuts(self, left: list[int]) -> list[Cut]:
         """Cuts for the time's sake, until the actions that `left` gives away derive the goal in time."""
@@ -189,7 +196,7 @@ def _left_out(instance: Instance, late: set[int], others: Sequence[int]) -> list
 
 
 def keeps_limits(instance: Instance, actions: Collection[int]) -> bool:
-    """Whether the set derives the goal by the deadline and within the money."""
+    """Whether the set derives the goal by the deadline, and uses no more than it may."""
     return on_time(instance, actions) and affordable(instance, actions)
 
 
@@ -202,5 +209,5 @@ def on_time(instance: Instance, actions: Collection[int]) -> bool:
 
 
 def affordable(instance: Instance, actions: Collection[int]) -> bool:
-    """Whether the set keeps within the money, if it is limited."""
-    return instance.money is None or sum(instance.usd[action] for action in actions) <= instance.money
+    """Whether the set uses no more than it may."""
+    return all(sum([cap.uses[action] for action in actions]) <= cap.most for cap in instance.caps)

@@ -1,12 +1,19 @@
 """Routes that keep to limits on how often tools and models are called, and how many tokens these read and write."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from agentroute.graph.cost import NOTHING, Amounts
 from agentroute.guard.ledger import Limits
 from agentroute.ids import NanoUsd, ToolId
-from agentroute.routing.router import Problem, Route, cheapest_route
+from agentroute.routing.problem import Limit
+from agentroute.routing.router import Answer, Problem, Route, answer, cheapest_route
+
+FIRST_SEARCH = 1_000
+"""States that the search may expand without knowing what the limits cost; enough for ordinary graphs of 60 tools."""
+
+SECOND_SEARCH = 2_500
+"""States that it may expand once that is known."""
 
 BISECTIONS = 20
 """Prices tried for what a route uses too much of."""
@@ -37,21 +44,52 @@ class Counts:
         """What is left of one."""
         return getattr(self.left, name)
 
+    def limits(self, tools: Iterable[ToolId], prices: Mapping[str, int]) -> list[Limit]:
+        """Every limit, as the router takes it."""
+        left = ((name, self.limit(name)) for name in COUNTED)
+        known = {tool: self.uses.get(tool, NOTHING) for tool in tools}
+        return [
+            Limit({tool: getattr(uses, name) for tool, uses in known.items()}, most, prices[name])
+            for name, most in left
+            if most is not None
+        ]
+
     def total(self, name: str, route: Route) -> int:
         """What a route uses of one."""
         return sum(getattr(self.uses.get(tool, NOTHING), name) for tool in route.tools)
 
 
 def within_counts(problem: Problem, route: Route | None, counts: Counts) -> Route | None:
-    """The route if it keeps to the limits, else the cheapest found that does; None if none was found.
+    """The route if it keeps to the limits, else the cheapest that does; None if there is none, or none was found.
 
-    What is used too much of is made dearer until the cheapest route keeps to its limit (a Lagrangian relaxation, by
-    bisection, one limit after the other). At the dearest it costs more than everything else together, so that with one
-    limit, None means that there is no such route. What is found is not proven to be the cheapest.
+    An exact search comes first. Where it takes too long, a Lagrangian relaxation finds what the limits cost, and a
+    second search starts from that. If it takes too long as well, the lightest route known is returned, not proven.
     """
     if route is None or not counts.exceeded(route):
         return route
     prices: dict[str, int] = dict.fromkeys(COUNTED, 0)
+    found = _search(problem, counts, prices, FIRST_SEARCH)
+    if found.final:
+        return found.route
+    relaxed = _relaxed(problem, route, counts, prices)
+    found = _search(problem, counts, prices, SECOND_SEARCH)
+    if found.final or relaxed is None:
+        return found.route
+    return relaxed if found.route is None or relaxed.weight < found.route.weight else found.route
+
+
+def _search(problem: Problem, counts: Counts, prices: Mapping[str, int], expansions: int) -> Answer:
+    """Find the cheapest route within the limits, given what one of each thing that is counted may cost."""
+    return answer(replace(problem, also_within=counts.limits(problem.weights, prices)), expansions=expansions)
+
+
+def _relaxed(problem: Problem, route: Route, counts: Counts, prices: dict[str, int]) -> Route | None:
+    """The cheapest route that a Lagrangian relaxation finds, by bisection, one limit after the other.
+
+    What is used too much of is made dearer until the cheapest route keeps to its limit; `prices` are left at that. At
+    the dearest it costs more than everything else together, so that with one limit, None means that there is no such
+    route.
+    """
     found: Route | None = route
     for _ in range(ROUNDS):
         for name in counts.exceeded(found):

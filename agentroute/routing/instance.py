@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from agentroute.ids import ToolId
 
@@ -10,6 +11,20 @@ NANOS_PER_SECOND = 1_000_000_000
 
 REMOVED = -1
 """Weight of an action that must not be used. Never infinity: an infinite weight can still win a comparison."""
+
+
+class Cap(NamedTuple):
+    """A limit on what actions use together, such as money or tokens.
+
+    Attributes:
+        uses: What action a uses; free actions use nothing.
+        most: What that may add up to.
+        price: A guess at what it costs to use one less, as a weight.
+    """
+
+    uses: list[int]
+    most: int
+    price: int = 0
 
 
 @dataclass(frozen=True)
@@ -24,11 +39,10 @@ class Instance:
         goal: The item wanted.
         weights: Weight of action a, with the tie-break folded in (see `_weigh`); free actions weigh 0.
         latency: Nanoseconds of action a; all 0 if unknown.
-        usd: Price of action a; all 0 if unknown.
         tools: Name of action a; None for the free actions, which express joins and goals.
         tie_bits: Low bits of a weight that hold the tie-break; ``weight >> tie_bits`` is the weight proper.
         deadline: Nanoseconds the makespan may take, if limited.
-        money: What `usd` may add up to, if limited.
+        caps: Limits on what the actions use together.
     """
 
     inputs: list[tuple[int, ...]]
@@ -38,11 +52,10 @@ class Instance:
     goal: int
     weights: list[int]
     latency: list[int]
-    usd: list[int]
     tools: list[ToolId | None]
     tie_bits: int
     deadline: int | None
-    money: int | None
+    caps: tuple[Cap, ...]
 
     @cached_property
     def pending(self) -> list[int]:

@@ -1,11 +1,27 @@
 """What the router is asked, and what it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agentroute.errors import DefinitionError
 from agentroute.graph.compiled import CompiledGraph
 from agentroute.ids import ArtifactId, GoalId, NanoUsd, ToolId
+
+
+class Limit(NamedTuple):
+    """A limit on what the tools of a route use together, such as money or tokens.
+
+    Attributes:
+        uses: What each tool uses at most.
+        most: What that may add up to.
+        price: A guess at what it costs to use one less, in nano-dollars. A good one makes the search quick, none makes
+            it wrong.
+    """
+
+    uses: Mapping[ToolId, int]
+    most: int
+    price: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +38,7 @@ class Problem:
         within_s: Deadline left. The makespan of the route (critical path, ready steps in parallel) must not exceed it.
         usd: Expected price by tool; needed with `within_usd`.
         within_usd: Money left. The sum of `usd` over the route must not exceed it.
+        also_within: Further limits of that kind.
     """
 
     graph: CompiledGraph
@@ -32,6 +49,7 @@ class Problem:
     within_s: float | None = None
     usd: Mapping[ToolId, NanoUsd] | None = None
     within_usd: NanoUsd | None = None
+    also_within: Sequence[Limit] = ()
 
     def __post_init__(self) -> None:
         """Refuse a limit on something that is not known.
@@ -43,6 +61,12 @@ class Problem:
             raise DefinitionError("problem", "within_s limits the makespan, so latency_s must be given")
         if self.within_usd is not None and self.usd is None:
             raise DefinitionError("problem", "within_usd limits the price, so usd must be given")
+
+    @property
+    def limited(self) -> list[Limit]:
+        """Limits on what the tools of a route use together, money first."""
+        money = [] if self.within_usd is None or self.usd is None else [Limit(self.usd, self.within_usd)]
+        return [*money, *self.also_within]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ another tool in every respect. Dropping them first makes real instances tiny, an
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from operator import le
 from typing import NamedTuple, NoReturn
 
 from agentroute.errors import DefinitionError
 from agentroute.ids import ToolId
-from agentroute.routing.instance import NANOS_PER_SECOND, Instance
+from agentroute.routing.instance import NANOS_PER_SECOND, Cap, Instance
 from agentroute.routing.problem import Problem
 
 NAMED_TIES = 256
@@ -37,10 +38,7 @@ class _Merits(NamedTuple):
     weight: int
     name: int
     latency: int
-    usd: int
-
-
-_FREE = _Merits(0, -1, 0, 0)
+    uses: tuple[int, ...]
 
 
 class _Reduction:
@@ -50,6 +48,7 @@ class _Reduction:
         graph = problem.graph
         self.problem = problem
         self.goal = graph.goals[problem.goal]
+        self.limited = problem.limited
         self.have = {graph.item_of[name] for name in problem.have if name in graph.item_of}
         self.inputs: dict[int, frozenset[int]] = {}
         self.outputs: dict[int, frozenset[int]] = {}
@@ -144,7 +143,7 @@ class _Reduction:
             and self.inputs[rival] <= self.inputs[action]
             and self.outputs[action] <= self.outputs[rival]
             and better.latency <= worse.latency
-            and better.usd <= worse.usd
+            and all(map(le, better.uses, worse.uses))
         )
 
     def _merits(self, action: int) -> _Merits:
@@ -152,10 +151,9 @@ class _Reduction:
         problem = self.problem
         tool = self._tool(action)
         if tool is None:
-            return _FREE
+            return _Merits(0, -1, 0, (0,) * len(self.limited))
         latency = 0 if problem.within_s is None else self._latency(tool)
-        usd = 0 if problem.within_usd is None else self._usd(tool)
-        return _Merits(problem.weights[tool], action, latency, usd)
+        return _Merits(problem.weights[tool], action, latency, tuple([limit.uses[tool] for limit in self.limited]))
 
     def _producers(self) -> dict[int, list[int]]:
         producers: defaultdict[int, list[int]] = defaultdict(list)
@@ -192,11 +190,13 @@ class _Reduction:
             goal=number[self.goal],
             weights=weights,
             latency=[0 if tool is None else self._latency(tool) for tool in tools],
-            usd=[0 if tool is None else self._usd(tool) for tool in tools],
             tools=tools,
             tie_bits=tie_bits,
             deadline=None if problem.within_s is None else round(problem.within_s * NANOS_PER_SECOND),
-            money=problem.within_usd,
+            caps=tuple(
+                Cap([0 if tool is None else uses[tool] for tool in tools], most, price << tie_bits)
+                for uses, most, price in self.limited
+            ),
         )
 
     def _tool(self, action: int) -> ToolId | None:
@@ -207,9 +207,6 @@ class _Reduction:
         """Whole nanoseconds, so that 0.1 + 0.2 fits into 0.3."""
         latency_s = self.problem.latency_s
         return 0 if latency_s is None else round(latency_s[tool] * NANOS_PER_SECOND)
-
-    def _usd(self, tool: ToolId) -> int:
-        return 0 if self.problem.usd is None else self.problem.usd[tool]
 
 
 def _refuse(tool: ToolId | None, weight: int) -> NoReturn:

@@ -6,6 +6,7 @@ and bound on tools that every route needs one of where it has, or where a limit 
 """
 
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 from agentroute.ids import NanoUsd, ToolId
 from agentroute.routing.branch import keeps_limits
@@ -17,7 +18,7 @@ from agentroute.routing.reduction import reduce
 from agentroute.routing.search import Found
 from agentroute.routing.solve import cheapest_set, cheapest_set_within_limits, is_proven
 
-__all__ = ["Problem", "Route", "cheapest_route", "missing"]
+__all__ = ["Answer", "Problem", "Route", "answer", "cheapest_route", "missing"]
 
 EXPANSIONS = 10_000
 """States an exact search may expand by default; some 10 microseconds each."""
@@ -37,22 +38,41 @@ def cheapest_route(problem: Problem, *, expansions: int = EXPANSIONS) -> Route |
 
     Returns:
         A route, which keeps the limits and is proven cheapest if `optimal`; None if there is no route. Where the cap
-        was met under a limit on money, None can also mean that no route within it was found in time; up to 60 tools
-        that has not been seen.
+        was met under limits on money, or on what else is used, None can also mean that no route within them was found
+        in time; of money alone that has not been seen up to 60 tools.
     """
+    return answer(problem, expansions=expansions).route
+
+
+class Answer(NamedTuple):
+    """What a search came to.
+
+    Attributes:
+        route: The best that was found.
+        final: It is proven to be the cheapest; or there is none, and it is proven that there can be none.
+    """
+
+    route: Route | None
+    final: bool
+
+
+def answer(problem: Problem, *, expansions: int = EXPANSIONS) -> Answer:
+    """As `cheapest_route`, and whether the search has come to its end."""
     instance = reduce(problem)
     if instance is None:
-        return None
+        return Answer(None, final=True)
     found = cheapest_set(instance, expansions)
     if found.actions is not None and not keeps_limits(instance, found.actions):
         found = cheapest_set_within_limits(instance, found.actions, expansions)
-    return _route(problem, instance, found)
+    route = _route(problem, instance, found)
+    return Answer(route, found.bound > sum(instance.weights) if route is None else route.optimal)
 
 
 def _route(problem: Problem, instance: Instance, found: Found) -> Route | None:
     if found.actions is None:
         return None
-    takes = None if problem.latency_s is None else makespan(instance, found.actions)
+    # With all joins: which of them the set holds was a matter of weight, and the earliest one is what counts.
+    takes = None if problem.latency_s is None else makespan(instance, found.actions | instance.free)
     return Route(
         tools=_executable(instance, found.actions),
         weight=NanoUsd(instance.cost(found.actions) >> instance.tie_bits),

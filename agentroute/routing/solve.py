@@ -7,7 +7,7 @@ from functools import partial
 from agentroute.routing.bounds import Cut, landmark_cuts
 from agentroute.routing.branch import affordable, branch_and_bound, on_time
 from agentroute.routing.improve import improve, prune
-from agentroute.routing.instance import Instance
+from agentroute.routing.instance import Cap, Instance
 from agentroute.routing.labels import max_labels, set_labels, sum_labels
 from agentroute.routing.reduction import with_ties
 from agentroute.routing.search import Found, search_needs
@@ -38,7 +38,7 @@ def _close_gap(instance: Instance, found: Found, expansions: int) -> Found:
     starts = prune(instance, set_labels(instance).route(instance)), found.actions or set()
     best = improve(instance, min(starts, key=instance.cost))
     if instance.order is None:
-        unlimited = replace(instance, deadline=None, money=None)
+        unlimited = replace(instance, deadline=None, caps=())
         return branch_and_bound(unlimited, best, _nodes(instance, expansions))
     cuts = landmark_cuts(instance, instance.weights) or []
     found = _better(instance, found, Found(best, sum(cut.weight for cut in cuts)))
@@ -58,15 +58,15 @@ def _search(instance: Instance, order: Sequence[int], found: Found, expansions: 
 def cheapest_set_within_limits(instance: Instance, cheapest: set[int], expansions: int) -> Found:
     """Find the cheapest set that keeps the limits; `cheapest` is a set that is cheap but does not.
 
-    No set comes back if none keeps the limits; with a limit on money also if the search was cut short too early.
+    No set comes back if none keeps the limits; with limits on what is used also if the search was cut short too early.
     """
     nowhere = Found(None, sum(instance.weights) + 1)
     if not on_time(instance, range(len(instance.inputs))):
         return nowhere
     starts = [cheapest]
-    if instance.money is not None:
-        frugal = _frugal_set(instance, expansions)
-        if frugal.bound > instance.money:
+    for cap in instance.caps:
+        frugal = _frugal_set(instance, cap, expansions)
+        if frugal.bound > cap.most:
             return nowhere
         starts.append(frugal.actions or cheapest)
     if instance.deadline is not None:
@@ -77,10 +77,10 @@ def cheapest_set_within_limits(instance: Instance, cheapest: set[int], expansion
     return branch_and_bound(instance, best, _nodes(instance, expansions))
 
 
-def _frugal_set(instance: Instance, expansions: int) -> Found:
-    """The set with the lowest price, whatever its weight; the bound is one of the price."""
-    weights, tie_bits = with_ties(instance.usd, instance.tools)
-    priced = replace(instance, weights=weights, tie_bits=tie_bits, deadline=None, money=None)
+def _frugal_set(instance: Instance, cap: Cap, expansions: int) -> Found:
+    """The set that uses the least of one thing, whatever its weight; the bound is one of what it uses."""
+    weights, tie_bits = with_ties(cap.uses, instance.tools)
+    priced = replace(instance, weights=weights, tie_bits=tie_bits, deadline=None, caps=())
     actions, bound = cheapest_set(priced, expansions)
     return Found(actions, bound >> tie_bits)
 

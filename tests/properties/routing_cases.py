@@ -121,6 +121,10 @@ class _Milp:
         for artifact in wanted:
             self._provide(artifact)
 
+    def limit(self, uses: Mapping[ToolId, int], most: int) -> None:
+        """Limit what the set uses of something."""
+        self._at_least(-most, {run: -float(uses[name]) for name, run in self.runs.items()})
+
     def solve(self) -> int | None:
         """Weight of the cheapest set, in nano-dollars."""
         case, solver = self.case, self.solver
@@ -185,9 +189,20 @@ class _Milp:
                 self._at_least(latency - slack, {self.at[artifact]: 1.0, self.at[need]: -1.0, provides: -slack})
 
 
-def milp(case: Case, *, timed: bool = False) -> int | None:
-    """Weight of the cheapest set by HiGHS; `timed` for cycles and deadlines (every latency above 0 then)."""
-    return _Milp(case, timed=timed).solve()
+def milp(
+    case: Case, *, timed: bool = False, also_within: Sequence[tuple[Mapping[ToolId, int], int]] = ()
+) -> int | None:
+    """Weight of the cheapest set by HiGHS; `timed` for cycles and deadlines (every latency above 0 then).
+
+    Args:
+        case: The problem.
+        timed: Whether artifacts have a time.
+        also_within: What each tool uses of something, and what the set may use of it.
+    """
+    program = _Milp(case, timed=timed)
+    for uses, most in also_within:
+        program.limit(uses, most)
+    return program.solve()
 
 
 # --- problems --------------------------------------------------------------------------------------------------

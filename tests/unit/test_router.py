@@ -145,6 +145,13 @@ def test_the_makespan_counts_what_runs_at_once_once() -> None:
     assert route.makespan_s == 0.3
 
 
+def test_the_makespan_counts_the_earliest_of_what_a_join_can_do_with() -> None:
+    tools = {tool("t0", to="b"): 0, tool("t1", to="a"): 0, tool("t3", "a", k_of(1, "a b"), to="e"): 0}
+    route = cheapest_route(problem(tools, "b", "e", latency_s={"t0": 0.2, "t1": 0.1, "t3": 0.1}))
+    assert route is not None
+    assert route.makespan_s == 0.2
+
+
 @pytest.mark.parametrize(("money", "expected"), [(9, "light"), (8, "frugal"), (3, "frugal"), (2, None)])
 def test_a_limit_on_money_makes_the_route_heavier_and_cheaper(money: int, expected: str | None) -> None:
     tools = {tool("light", to="a"): 1, tool("frugal", to="a"): 5}
