@@ -18,6 +18,13 @@ SECOND_SEARCH = 2_500
 BISECTIONS = 20
 """Prices tried for what a route uses too much of."""
 
+ORDINARY = 60
+"""Tools of a graph of ordinary size. A step of any search takes longer the more there are, so larger graphs get fewer:
+the event loop waits meanwhile."""
+
+FEWEST = 6
+"""Prices that are tried in any case."""
+
 ROUNDS = 3
 """Times that each limit gets a turn; to keep to one can break another."""
 
@@ -80,7 +87,13 @@ def within_counts(problem: Problem, route: Route | None, counts: Counts) -> Rout
 
 def _search(problem: Problem, counts: Counts, prices: Mapping[str, int], expansions: int) -> Answer:
     """Find the cheapest route within the limits, given what one of each thing that is counted may cost."""
-    return answer(replace(problem, also_within=counts.limits(problem.weights, prices)), expansions=expansions)
+    limited = replace(problem, also_within=counts.limits(problem.weights, prices))
+    return answer(limited, expansions=_scaled(expansions, problem))
+
+
+def _scaled(steps: int, problem: Problem) -> int:
+    """Steps that a search may take on a graph of this size."""
+    return steps * ORDINARY // max(ORDINARY, len(problem.weights))
 
 
 def _relaxed(problem: Problem, route: Route, counts: Counts, prices: dict[str, int]) -> Route | None:
@@ -108,7 +121,7 @@ def _cheapest_within(problem: Problem, counts: Counts, prices: dict[str, int], n
     low, high = prices[name], sum(_priced(problem, counts, prices | {name: 0}).weights.values()) + 1
     kept: Route | None = None
     extra = high
-    for _ in range(BISECTIONS):
+    for _ in range(max(FEWEST, _scaled(BISECTIONS, problem))):
         found = cheapest_route(_priced(problem, counts, prices | {name: extra}))
         if found is not None and limit is not None and counts.total(name, found) <= limit:
             kept, high = found, extra
