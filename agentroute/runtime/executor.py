@@ -152,7 +152,7 @@ class Executor:
                 self.made[started.attempt] = self._now()
                 ending = await self._succeeding(flight, attempt)
             finally:
-                self._services.slots.release()
+                self._services.turns.give_back()
                 self.made.pop(started.attempt, None)
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
@@ -165,29 +165,48 @@ class Executor:
 
     async def _turn_came(self, flight: "Flight") -> bool:
         """Wait for a turn among the calls of all runs; False if the attempt was given up before it was made."""
-        slots, board = self._services.slots, self._services.board
-        try:
-            slots.acquire_nowait()
-        except anyio.WouldBlock:
+        turns, board = self._services.turns, self._services.board
+        if not turns.take():
             board.queued(flight.ticket)
-            end = self._end_of(flight.call)
-            with anyio.move_on_after(None if end is None else max(0.0, end - self._now())) as waiting:
-                await slots.acquire()
+            with anyio.move_on_after(self._patience(flight.call)) as waiting:
+                await self._stand_in_line(flight.call)
             if waiting.cancelled_caught:
                 await self.give_up(flight, "no turn before the deadline")
                 return False
             now = self._services.clock.now()
             if not board.still_admits(flight.ticket, now):
-                slots.release()
+                turns.give_back()
                 await self.give_up(flight, "the tool was closed before its turn came")
                 return False
             flight.ticket = board.delayed(flight.ticket, now)
             flight.waited_s = self._now() - flight.started.at
         if flight.call.tool.name in self._services.board.quarantined:
-            slots.release()
+            turns.give_back()
             await self.give_up(flight, "the tool was put aside before its turn came")
             return False
         return True
+
+    def _patience(self, call: Call) -> float | None:
+        """Seconds that a call waits for its turn: as long as the rest of the route, with it, can be over in time.
+
+        One for which there is too little time already waits until the end: the route was taken all the same.
+        """
+        now, end = self._now(), self._end_of(call)
+        if end is None:
+            return None
+        if call.role == "step" and (latest := end - self._outlook.rest_s(call.tool, now)) > now:
+            return latest + SHORTEST_TIMEOUT_S - now
+        return max(0.0, end - now)
+
+    async def _stand_in_line(self, call: Call) -> None:
+        """Wait until the turn has come. Whoever is cancelled meanwhile hands on a turn that has just come."""
+        turns, came = self._services.turns, anyio.Event()
+        waiter = turns.join(self._outlook.rank(call.role), came.set)
+        try:
+            await came.wait()
+        except BaseException:
+            turns.leave(waiter)
+            raise
 
     async def give_up(self, flight: "Flight", reason: str) -> None:
         """Record that an attempt was not made after all, and give back what was claimed for it."""
