@@ -153,8 +153,8 @@ class Outlook:
     def start_at(self, spec: ToolSpec, now: float) -> float:
         """Earliest start of the next attempt."""
         earliest = self.state.not_before.get(spec.name, 0.0)
-        if not self.affordable(spec):  # others hold what it needs; whoever gives something back calls who waits
-            earliest = max(earliest, now + LONGEST_POLL_S)
+        if not self.affordable(spec):
+            earliest = max(earliest, self._affordable_from(spec, now))
         if not self.admitted(spec, now):
             moment = now + self.origin
             back = self.board.back_at(spec, moment)
@@ -162,6 +162,14 @@ class Outlook:
                 back = max(back, self.board.retry_at(spec, moment))
             earliest = max(earliest, back - self.origin, now + POLL_S)
         return earliest
+
+    def _affordable_from(self, spec: ToolSpec, now: float) -> float:
+        """When to look again whether a tool can be afforded: when a window has moved on far enough, if not before.
+
+        Others hold what it needs; whoever gives something back calls who waits.
+        """
+        moved_on = self.ledger.fits_from(spec.least) - self.origin + INSTANT_S  # never before it, by a rounding error
+        return min(now + LONGEST_POLL_S, max(moved_on, now + 2 * INSTANT_S))
 
     def usual_s(self, spec: ToolSpec, now: float, goal: GoalId | None = None) -> float:
         """Seconds that four of five calls take, for a goal; the one there is by default."""
