@@ -374,11 +374,11 @@ class Executor:
     def _cut_off(self, flight: "Flight", attempt: Attempt) -> list[Event]:
         """The call was cancelled. If it had begun and changes something, nobody knows whether it did.
 
-        One that was cut off because another way was quicker has taken too long: that is a timeout to its tool.
+        One that was cut off because another way was quicker has taken too long: that is a timeout to its tool. One that
+        was cut off because nobody wants the run any more says nothing about it.
         """
         board, begun = self._services.board, attempt.deadline > 0
-        hedged = self._state.hedged.get(flight.started.attempt)
-        if begun and hedged is not None and hedged.unusual:
+        if begun and self._is_overtaken(flight):
             board.fail(flight.ticket, self._services.clock.now(), timed_out=True)
         else:
             board.forget(flight.ticket)
@@ -394,6 +394,18 @@ class Executor:
                 now, number, spec.name, "ambiguous", "Cancelled", why, spent, in_doubt=True, used_tokens=tokens
             )
         return [event, *self._alarms(flight, attempt, used)]
+
+    def _is_overtaken(self, flight: "Flight") -> bool:
+        """Whether a call that has taken unusually long was not waited for, and is not needed any more.
+
+        Another way has made what it would have made, or has reached the goal.
+        """
+        state, outlook = self._state, self._outlook
+        hedged = state.hedged.get(flight.started.attempt)
+        if hedged is None or not hedged.unusual:
+            return False
+        goal = None if state.goal is None else outlook.graph.goals[state.goal]
+        return outlook.satisfied(flight.call.tool.produces) or (goal is not None and outlook.satisfied(goal.requires))
 
 
 class Flight:
