@@ -31,6 +31,7 @@ from agentroute.graph.tool import AtLeast, KOfN, Need, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget, Quota
 from agentroute.guard.ledger import Ledger, Window
+from agentroute.guard.turns import Turns
 from agentroute.ids import ArtifactId, GoalId, RunId, ToolId
 from agentroute.ports import (
     Clock,
@@ -145,7 +146,7 @@ class Agent:
             model=(lambda: model) if model is not None else _litellm,
             clock=clock or LoopClock(),
             random=Random(seed),  # noqa: S311  # jitter and names, not secrets
-            slots=anyio.Semaphore(max_concurrency, fast_acquire=True),
+            turns=Turns(max_concurrency),
             redact=self._redact,
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
@@ -236,10 +237,9 @@ class Agent:
         if health is not None:
             twin._experience = Experience()  # noqa: SLF001
             twin._active = set()  # noqa: SLF001
-            slots = anyio.Semaphore(self._max_concurrency, fast_acquire=True)
-            board = self._new_board(health)
+            turns, board = Turns(self._max_concurrency), self._new_board(health)
             ledgers = _ledgers(self._quotas, board)
-            twin._services = replace(twin._services, board=board, slots=slots, quotas=ledgers)  # noqa: SLF001
+            twin._services = replace(twin._services, board=board, turns=turns, quotas=ledgers)  # noqa: SLF001
         twin._planner = twin._new_planner()  # noqa: SLF001
         twin._monitors = self._monitors if monitors is None else _beside(monitors)  # noqa: SLF001
         if health is not None or exchange is not None:

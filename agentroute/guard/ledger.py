@@ -68,7 +68,7 @@ class Ledger:
         spent: What is gone.
         reserved: What is held back for attempts under way.
         above: Ledgers that have to agree.
-        freed: Called when something is given back, by whoever wants to know.
+        freed: Called when something is given back, or forgotten, by whoever wants to know.
     """
 
     __slots__ = ("above", "freed", "limits", "reserved", "spent")
@@ -119,6 +119,15 @@ class Ledger:
         asked, away = self._passed_on(worst), self._kept_above(mine)
         return all(each.may_fit(asked, away) for each in self.above)
 
+    def fits_from(self, worst: Amounts) -> float:
+        """The moment from which on it can be reserved, by the passing of time alone.
+
+        Returns:
+            Monotonic seconds; minus infinity if it fits now, infinity if others would have to give something back.
+        """
+        own = self._has_room_from(worst)
+        return max([own, *(each.fits_from(self._passed_on(worst)) for each in self.above)]) if self.above else own
+
     # ---------------------------------------------------------------- changes
 
     def reserve(self, worst: Amounts) -> Reservation | None:
@@ -167,6 +176,10 @@ class Ledger:
             )
             and (limits.tool_calls is None or gone.tool_calls + held.tool_calls + worst.tool_calls <= limits.tool_calls)
         )
+
+    def _has_room_from(self, worst: Amounts) -> float:
+        """The same of this ledger alone, which knows nothing of time."""
+        return -math.inf if self._has_room(worst, self.reserved) else math.inf
 
     def _beyond(self, held: Amounts) -> Limits:
         figures = zip(self.limits, self.spent, held, strict=True)
@@ -245,12 +258,22 @@ class Window(Ledger):
     def advance(self, now: float) -> None:
         """Forget what was spent before the window began."""
         self._now = now if self._now is None else max(self._now, now)
+        before = len(self._past)
         while self._past and self._past[0][0] + self.per_s <= self._now:
             self.spent = self.spent.minus(self._past.popleft()[1])
+        if len(self._past) < before and self.freed is not None:
+            self.freed()
 
-    def next_free(self) -> float | None:
-        """When something will be available again by the passing of time alone (monotonic seconds)."""
-        return self._past[0][0] + self.per_s if self._past else None
+    def _has_room_from(self, worst: Amounts) -> float:
+        """When so much of what is gone will be forgotten that there is room."""
+        if self._has_room(worst, self.reserved):
+            return -math.inf
+        held = self.reserved
+        for until, gone in self._past:
+            held = held.minus(gone)
+            if self._has_room(worst, held):
+                return until + self.per_s
+        return math.inf
 
 
 def _least(*limits: int | None) -> int | None:

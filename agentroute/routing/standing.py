@@ -22,8 +22,9 @@ FADING_PRICE = 0.93
 SLOW = 1.25
 """A call is slow that took so many times what was declared."""
 
-CURIOSITY = 0.5
-"""A slow tool is looked at again after this share of the time that it has been slow for."""
+CURIOSITY = 0.25
+"""A slow tool is looked at again after this share of the time that it has been slow for: of all that time, no more than
+so much is lost once it is well. With half, a tool that was slow for two minutes was missed for up to another one."""
 
 
 @dataclass(slots=True)

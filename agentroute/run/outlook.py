@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from agentroute.graph.cost import Amounts, Rates
@@ -11,6 +11,7 @@ from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.ledger import Ledger, Limits
+from agentroute.guard.turns import Rank
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, dollars
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.counted import Counts, within_counts
@@ -21,7 +22,7 @@ from agentroute.routing.signals import HealthSignal
 from agentroute.routing.tiers.situation import Situation
 from agentroute.routing.tiers.tier_board import Offer, TierBoard
 from agentroute.routing.tiers.weighed import TierWeighed
-from agentroute.run.events import HAND_OVER, Option
+from agentroute.run.events import HAND_OVER, Option, Role
 from agentroute.run.state import RunState
 from agentroute.run.watching import View
 
@@ -104,6 +105,13 @@ class Outlook:
         """Whether the deadline has passed, or is this very moment."""
         return self.deadline_s is not None and now >= self.deadline_s - INSTANT_S
 
+    def rank(self, role: Role) -> Rank:
+        """Of a call among those of all runs that wait for a turn; what looks into effects comes before all steps."""
+        state, end = self.state, inf if self.deadline_s is None else self.origin + self.deadline_s
+        if role != "step":
+            return Rank(is_new=False, steps_left=0, deadline=end)
+        return Rank(not state.done, sum(tool not in state.done for tool in state.route), end)
+
     # ---------------------------------------------------------------- single tools
 
     def admitted(self, spec: ToolSpec, now: float) -> bool:
@@ -150,8 +158,8 @@ class Outlook:
     def start_at(self, spec: ToolSpec, now: float) -> float:
         """Earliest start of the next attempt."""
         earliest = self.state.not_before.get(spec.name, 0.0)
-        if not self.affordable(spec):  # others hold what it needs; whoever gives something back calls who waits
-            earliest = max(earliest, now + LONGEST_POLL_S)
+        if not self.affordable(spec):
+            earliest = max(earliest, self._affordable_from(spec, now))
         if not self.admitted(spec, now):
             moment = now + self.origin
             back = self.board.back_at(spec, moment)
@@ -160,9 +168,29 @@ class Outlook:
             earliest = max(earliest, back - self.origin, now + POLL_S)
         return earliest
 
+    def _affordable_from(self, spec: ToolSpec, now: float) -> float:
+        """When to look again whether a tool can be afforded: when a window has moved on far enough, if not before.
+
+        Others hold what it needs; whoever gives something back calls who waits.
+        """
+        moved_on = self.ledger.fits_from(spec.least) - self.origin + INSTANT_S  # never before it, by a rounding error
+        return min(now + LONGEST_POLL_S, max(moved_on, now + 2 * INSTANT_S))
+
     def usual_s(self, spec: ToolSpec, now: float, goal: GoalId | None = None) -> float:
         """Seconds that four of five calls take, for a goal; the one there is by default."""
         return self.board.latency(spec, now + self.origin, self.expected(spec, goal))
+
+    def rest_s(self, spec: ToolSpec, now: float) -> float:
+        """Seconds that a call and what of the route comes after it usually take: the critical path from here on."""
+        state, longest = self.state, self.usual_s(spec, now)
+        there = dict.fromkeys(spec.produces, longest)  # when it will be, and what is made of it
+        for later in (self.graph.tools[tool] for tool in state.route if tool not in state.done and tool != spec.name):
+            if there.keys().isdisjoint(artifacts_of(later.requires)):
+                continue
+            ends = max(_met_at(need, there) for need in later.requires) + self.usual_s(later, now)
+            there |= dict.fromkeys((artifact for artifact in later.produces if artifact not in there), ends)
+            longest = max(longest, ends)
+        return longest
 
     def overdue_after(self, spec: ToolSpec, now: float) -> float | None:
         """Seconds after which a call is overdue; None where nobody knows."""
@@ -404,3 +432,10 @@ class Outlook:
         pursued = goal or self.state.goal
         known = None if pursued is None else self.learned.get(pursued)
         return None if known is None else known.get(spec.name)
+
+
+def _met_at(need: Need, there: Mapping[ArtifactId, float]) -> float:
+    """When a need is met; what is not in `there` is at hand, or is made meanwhile."""
+    if isinstance(need, KOfN):
+        return sorted(there.get(artifact, 0.0) for artifact in need.of)[need.k - 1]
+    return there.get(need, 0.0)

@@ -20,6 +20,7 @@ from agentroute.graph.tool import ToolSpec
 from agentroute.ids import ArtifactId, AttemptId
 from agentroute.routing.signals import LARGEST_FACTOR, PRIORITIES, SignalKind
 from agentroute.run.events import AttemptStarted
+from agentroute.run.patterns import finder
 
 PREFERRED, AVOIDED = 0.1, 10.0
 """Factors on the weight of tools that an intent speaks for, or against."""
@@ -167,7 +168,7 @@ class IntentRule:
 
     Attributes:
         intent: Its name.
-        pattern: Regular expression found somewhere in it; case does not matter.
+        pattern: Regular expression found somewhere in it; case does not matter. Without what looks around or back.
         longer_than: Characters it has more than.
         shorter_than: Characters it has fewer than.
         script: Writing system of most of its letters, as Unicode calls it: ``"latin"``, ``"cyrillic"``, ``"cjk"`` ...
@@ -186,16 +187,16 @@ class IntentRule:
     stop: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a pattern that is none."""
+        """Refuse a pattern that is none, or that a text could keep busy for long."""
         try:
-            re.compile(self.pattern or "")
-        except re.error as error:
+            finder(self.pattern or "")
+        except (re.error, ValueError) as error:
             raise DefinitionError(f"intent {self.intent!r}", f"pattern cannot be read: {error}") from error
 
     def matches(self, text: str) -> bool:
         """Whether every condition holds."""
         return (
-            (self.pattern is None or re.search(self.pattern, text[:LONGEST_TEXT], re.IGNORECASE) is not None)
+            (self.pattern is None or finder(self.pattern)(text[:LONGEST_TEXT]))
             and (self.longer_than is None or len(text) > self.longer_than)
             and (self.shorter_than is None or len(text) < self.shorter_than)
             and (self.script is None or script_of(text[:LONGEST_TEXT]) == self.script.lower())

@@ -153,7 +153,7 @@ class Executor:
                 self.made[started.attempt] = self._now()
                 ending = await self._succeeding(flight, attempt)
             finally:
-                self._services.slots.release()
+                self._services.turns.give_back()
                 self.made.pop(started.attempt, None)
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
@@ -166,29 +166,48 @@ class Executor:
 
     async def _turn_came(self, flight: "Flight") -> bool:
         """Wait for a turn among the calls of all runs; False if the attempt was given up before it was made."""
-        slots, board = self._services.slots, self._services.board
-        try:
-            slots.acquire_nowait()
-        except anyio.WouldBlock:
+        turns, board = self._services.turns, self._services.board
+        if not turns.take():
             board.queued(flight.ticket)
-            end = self._end_of(flight.call)
-            with anyio.move_on_after(None if end is None else max(0.0, end - self._now())) as waiting:
-                await slots.acquire()
+            with anyio.move_on_after(self._patience(flight.call)) as waiting:
+                await self._stand_in_line(flight.call)
             if waiting.cancelled_caught:
                 await self.give_up(flight, "no turn before the deadline")
                 return False
             now = self._services.clock.now()
             if not board.still_admits(flight.ticket, now):
-                slots.release()
+                turns.give_back()
                 await self.give_up(flight, "the tool was closed before its turn came")
                 return False
             flight.ticket = board.delayed(flight.ticket, now)
             flight.waited_s = self._now() - flight.started.at
         if flight.call.tool.name in self._services.board.quarantined:
-            slots.release()
+            turns.give_back()
             await self.give_up(flight, "the tool was put aside before its turn came")
             return False
         return True
+
+    def _patience(self, call: Call) -> float | None:
+        """Seconds that a call waits for its turn: as long as the rest of the route, with it, can be over in time.
+
+        One for which there is too little time already waits until the end: the route was taken all the same.
+        """
+        now, end = self._now(), self._end_of(call)
+        if end is None:
+            return None
+        if call.role == "step" and (latest := end - self._outlook.rest_s(call.tool, now)) > now:
+            return latest + SHORTEST_TIMEOUT_S - now
+        return max(0.0, end - now)
+
+    async def _stand_in_line(self, call: Call) -> None:
+        """Wait until the turn has come. Whoever is cancelled meanwhile hands on a turn that has just come."""
+        turns, came = self._services.turns, anyio.Event()
+        waiter = turns.join(self._outlook.rank(call.role), came.set)
+        try:
+            await came.wait()
+        except BaseException:
+            turns.leave(waiter)
+            raise
 
     async def give_up(self, flight: "Flight", reason: str) -> None:
         """Record that an attempt was not made after all, and give back what was claimed for it."""
@@ -374,11 +393,11 @@ class Executor:
     def _cut_off(self, flight: "Flight", attempt: Attempt) -> list[Event]:
         """The call was cancelled. If it had begun and changes something, nobody knows whether it did.
 
-        One that was cut off because another way was quicker has taken too long: that is a timeout to its tool.
+        One that was cut off because another way was quicker has taken too long: that is a timeout to its tool. One that
+        was cut off because nobody wants the run any more says nothing about it.
         """
         board, begun = self._services.board, attempt.deadline > 0
-        hedged = self._state.hedged.get(flight.started.attempt)
-        if begun and hedged is not None and hedged.unusual:
+        if begun and self._is_overtaken(flight):
             board.fail(flight.ticket, self._services.clock.now(), timed_out=True)
         else:
             board.forget(flight.ticket)
@@ -394,6 +413,18 @@ class Executor:
                 now, number, spec.name, "ambiguous", "Cancelled", why, spent, in_doubt=True, used_tokens=tokens
             )
         return [event, *self._alarms(flight, attempt, used)]
+
+    def _is_overtaken(self, flight: "Flight") -> bool:
+        """Whether a call that has taken unusually long was not waited for, and is not needed any more.
+
+        Another way has made what it would have made, or has reached the goal.
+        """
+        state, outlook = self._state, self._outlook
+        hedged = state.hedged.get(flight.started.attempt)
+        if hedged is None or not hedged.unusual:
+            return False
+        goal = None if state.goal is None else outlook.graph.goals[state.goal]
+        return outlook.satisfied(flight.call.tool.produces) or (goal is not None and outlook.satisfied(goal.requires))
 
 
 class Flight:

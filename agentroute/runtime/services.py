@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-import anyio
-
 from agentroute.errors import ToolError
 from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
 from agentroute.guard.ledger import Ledger
+from agentroute.guard.turns import Turns
 from agentroute.ids import GoalId, ToolId
 from agentroute.ports import Asking, Clock, Journal, LanguageModel, Observer, Tool, ToolExecutor, Values
 from agentroute.routing.board import HealthBoard
@@ -45,7 +44,7 @@ class Services:
         model: Language model that escalations ask, loaded when first needed.
         clock: The time.
         random: Source of jitter and run ids.
-        slots: Attempts that may be under way at once, over all runs.
+        turns: To make calls: so many at once, over all runs.
         run_monitors: Watch each run.
         quotas: Limit all runs together.
         redact: Removes secrets from text before it is recorded.
@@ -66,7 +65,7 @@ class Services:
     model: Callable[[], LanguageModel]
     clock: Clock
     random: Random
-    slots: anyio.Semaphore
+    turns: Turns
     redact: Callable[[str], str]
     run_monitors: Sequence[RunMonitor] = ()
     quotas: Sequence[Ledger] = ()

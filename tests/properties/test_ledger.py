@@ -1,5 +1,6 @@
 """Laws of ledgers, whatever is reserved, settled, released and forgotten, held against books kept by hand."""
 
+import math
 from typing import Literal
 
 from hypothesis import given, note
@@ -145,7 +146,44 @@ def test_a_window_forgets_and_not_much_later_than_it_says(per_s: float, spend: l
         ledger.move(NOTHING, Amounts(usd=usd))
     ledger.advance(now + per_s * (1 + 1 / 60) + 1e-6)
     assert ledger.spent == NOTHING
-    assert ledger.next_free() is None
+
+
+@given(
+    limit=st.integers(1, 30),
+    per_s=st.floats(1, 1000),
+    spend=st.lists(st.tuples(st.floats(0, 100), st.integers(1, 10)), max_size=20),
+    held=st.integers(0, 10),
+    above=limits,
+    asked=amounts,
+)
+def test_a_window_says_from_when_on_something_fits(  # noqa: PLR0917
+    limit: int, per_s: float, spend: list[tuple[float, int]], held: int, above: Limits, asked: Amounts
+) -> None:
+    """Against trying: it fits at that moment and not just before, if nobody gives anything back meanwhile."""
+
+    def made() -> Ledger:
+        window, now = Window(Limits(usd=limit), per_s), 0.0
+        for pause, usd in spend:
+            now += pause
+            window.advance(now)
+            window.move(NOTHING, Amounts(usd=usd))
+        ledger = Ledger(above=[window, Ledger(above)])
+        ledger.hold(Amounts(usd=held))
+        return ledger
+
+    at = made().fits_from(asked)
+    last = sum(pause for pause, _ in spend)
+    if math.isinf(at):
+        later = made()
+        assert later.fits(asked) == (at < 0)
+        later.advance(last + 2 * per_s)
+        assert later.fits(asked) == (at < 0)
+        return
+    before, after = made(), made()
+    before.advance(math.nextafter(at, 0))
+    after.advance(at)
+    assert at <= last + per_s * 61 / 60 + 1e-9
+    assert (before.fits(asked), after.fits(asked)) == (False, True)
 
 
 def test_what_was_spent_before_anybody_told_the_time_is_never_forgotten() -> None:

@@ -173,6 +173,6 @@ async def test_a_thousand_runs_at_once_each_keep_their_budget_and_leak_nothing()
     assert outcomes.count("succeeded") > 800
     assert max(world.paid.values()) <= nanos(0.075)
     services = tried.agent._services
-    assert services.slots.statistics().tasks_waiting == 0
-    assert services.slots.value == 64
+    assert services.turns.waiting == 0
+    assert services.turns.free == 64
     assert not any(standing.flying for standing in services.board._tools.values())

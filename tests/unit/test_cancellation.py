@@ -94,7 +94,7 @@ class Lab:
             assert isinstance(records[-1].event, RunFinished)
         else:
             assert self.injector.seen == []
-        assert self.agent._services.slots.value == 64
+        assert self.agent._services.turns.free == 64
         return records
 
 

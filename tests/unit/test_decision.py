@@ -8,6 +8,7 @@ import pytest
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.goal import GoalSpec
+from agentroute.graph.tool import AtLeast
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.ledger import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, nanos
@@ -43,7 +44,7 @@ class Desk:
         goals = [GoalSpec(GoalId("g"), (ArtifactId("b"),)), GoalSpec(GoalId("h"), (ArtifactId("a"),), 0.5)]
         self.state = RunState()
         self.board = HealthBoard(health or Health())
-        outlook = Outlook(
+        self.outlook = outlook = Outlook(
             graph=ToolGraph([tool.spec for tool in tools], goals),
             state=self.state,
             board=self.board,
@@ -242,3 +243,25 @@ def test_the_state_is_a_fold_over_the_journal() -> None:
         assert state.attempts == begun
         assert len(state.in_flight) + len(state.done) <= begun
         assert math.isfinite(state.spent)
+
+
+def test_what_is_left_of_a_route_from_a_step_on_is_its_longest_way() -> None:
+    tools = [
+        fake_tool("p", ["start"], ["p"], latency_s=1.0),
+        fake_tool("q", ["start"], ["q"], latency_s=7.0),
+        fake_tool("r", ["p", "q"], ["r"], latency_s=2.0),
+        fake_tool("s", ["r", "q"], ["s"], latency_s=4.0),
+        fake_tool("t", [AtLeast(1, ["p", "r"]), "s"], ["b"], latency_s=0.5),
+    ]
+    desk = Desk(tools)
+    desk.follow()
+
+    def left() -> dict[str, float]:
+        return {name: desk.outlook.rest_s(desk.outlook.graph.tools[ToolId(name)], 0.0) for name in "pqrst"}
+
+    assert left() == {"p": 7.5, "q": 13.5, "r": 6.5, "s": 4.5, "t": 0.5}
+    assert desk.outlook.rank("step") == (True, 5, math.inf)
+    desk.begin(Call(tools[0].spec), 1)
+    desk.succeed(1, "p", "p")
+    assert desk.outlook.rank("step") == (False, 4, math.inf)
+    assert desk.outlook.rank("verify") == (False, 0, math.inf)

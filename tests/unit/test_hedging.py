@@ -9,6 +9,7 @@ import pytest
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import Rates
 from agentroute.guard.budget import Budget
+from agentroute.ids import RunId
 from agentroute.routing.health import Health
 from agentroute.run.events import AttemptAbandoned, AttemptStarted, Hedged, Rerouted, RouteChosen
 from agentroute.testing.fakes import After, fake_tool
@@ -234,6 +235,35 @@ async def test_a_tool_that_hangs_is_known_to_be_down_even_if_nobody_waits_for_it
     assert sum(len(done.of(Hedged)) for done in runs[:2]) in (2, 3)
     assert not [hedge for done in runs[2:] for hedge in done.of(Hedged)]
     assert all(list(done.result.route) == ["backup", "write"] for done in runs[2:])
+
+
+@in_virtual_time
+async def test_a_run_that_is_cut_off_while_two_calls_are_under_way_blames_neither() -> None:
+    """Whoever asked has gone: five times over, so that five timeouts in a row would have shut the tool."""
+    hangs = [OK, *[After(math.inf)] * 5]
+    tried = bench([SEARCH, BACKUP, WRITE], GOALS, scripts={"search": hangs, "backup": hangs[1:]}, budget=HURRY)
+    board, rates = (await warmed(tried)).agent._services.board, Rates()
+    known = [board.weight(tool.spec, rates, anyio.current_time()) for tool in (SEARCH, BACKUP)]
+    for number in range(5):
+        with anyio.move_on_after(0.6):
+            await tried.run(f"cut-off-{number}")
+        facts = [record.event for record in await tried.journal.read(RunId(f"cut-off-{number}"))]
+        assert [event.tool for event in facts if isinstance(event, Hedged)] == ["search"]
+        assert {event.tool for event in facts if isinstance(event, AttemptAbandoned)} == {"search", "backup"}
+    assert [board.weight(tool.spec, rates, anyio.current_time()) for tool in (SEARCH, BACKUP)] == known
+    assert board.admits(SEARCH.spec, anyio.current_time())
+
+
+@in_virtual_time
+async def test_a_way_that_reaches_the_goal_otherwise_overtakes_too() -> None:
+    """The call that hangs would have made what only one of two ways needs."""
+    other = fake_tool("other", ["start"], ["written"], usd=0.05, seconds=0.1, latency_s=0.1, timeout_s=10)
+    scripts = {"search": [OK, *[After(math.inf)] * 9]}
+    tried = await warmed(bench([SEARCH, WRITE, other], GOALS, scripts=scripts, budget=Budget(deadline_s=1.0)))
+    known = tried.agent._services.board.weight(SEARCH.spec, Rates(), anyio.current_time())
+    done = await tried.run("second")
+    assert list(done.result.route) == ["other"]
+    assert tried.agent._services.board.weight(SEARCH.spec, Rates(), anyio.current_time()) > known
 
 
 @in_virtual_time

@@ -446,7 +446,7 @@ SHARED = Deal(
     quotas=(((150, 900, 16, 30), None),),
     inner_quotas=(((40, None, None, None), None),),
     modes=(("fair",), ("fair",), ("fair", "garbage", "lost"), ("fair",), ("fair", "fair", "greedy")),
-    concurrency=3,
+    concurrency=1,
 )
 """Runs that share quotas, with an agent within, a model that can do with less, and somebody who charges too much."""
 

@@ -87,6 +87,28 @@ async def test_a_window_of_time_moves_on() -> None:
 
 
 @in_virtual_time
+async def test_who_waits_for_a_window_goes_on_the_moment_it_has_moved_on_far_enough() -> None:
+    """Six seconds, forgotten in sixtieths: what was spent at once is free 6.1 s later, while another still holds."""
+    long = fake_tool("long", ["start"], ["slept"], usd=0.0, usd_max=0.05, seconds=20.0, timeout_s=30.0)
+    tools, goals = [call(usd=0.05, seconds=0.0), long], {**GOALS, "slept": ["slept"]}
+    tried = bench(tools, goals, quotas=[Quota(usd=0.10, per_s=6.0)])
+    runs: list[Experiment] = []
+
+    async def one(name: str, goal: str) -> None:
+        runs.append(await tried.run(name, goal=goal))
+
+    async with anyio.create_task_group() as tasks:
+        await one("first", "done")
+        tasks.start_soon(one, "holds", "slept")
+        await anyio.sleep(1.3)
+        for number in range(3):
+            tasks.start_soon(one, f"waits-{number}", "done")
+    assert outcomes(runs) == ["succeeded"] * 5
+    waited = sorted(run.result.duration_s for run in runs if run.result.run_id.startswith("waits"))
+    assert waited == pytest.approx([4.8, 10.9, 17.0], abs=1e-5), "each as soon as the one before is forgotten"
+
+
+@in_virtual_time
 async def test_a_run_that_is_cancelled_gives_back_what_it_held() -> None:
     tried = bench([call(seconds=5.0)], GOALS, quotas=[Quota(usd=0.10)])
     with anyio.move_on_after(1.0):

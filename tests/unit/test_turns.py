@@ -4,12 +4,14 @@ import anyio
 import pytest
 
 from agentroute.graph.cost import Rates
+from agentroute.guard.budget import Budget
 from agentroute.ids import GoalId, RunId, ToolId
 from agentroute.routing.board import HealthBoard
 from agentroute.routing.health import Health
 from agentroute.run.events import AttemptAbandoned, AttemptSucceeded, Signalled
 from agentroute.run.watching import Progress
-from agentroute.testing.fakes import After, fake_tool
+from agentroute.testing.fakes import After, fake_tool, fake_verifier
+from agentroute.testing.faults import Fault
 from tests.laboratory import bench, in_virtual_time
 
 GOALS = {"found": ["found"]}
@@ -98,3 +100,59 @@ async def test_a_call_that_is_stuck_after_its_turn_came_is_told() -> None:
     second = await tried.outcome(await tried.agent.result("run-1"))
     (signal,) = second.of(Signalled)
     assert 4.0 <= signal.at <= 5.0, "it was made at 3 s"
+
+
+CHAIN = [
+    fake_tool("one", ["start"], ["half"], seconds=0.1, latency_s=0.1),
+    fake_tool("two", ["half"], ["whole"], seconds=0.1, latency_s=0.1),
+]
+
+
+@in_virtual_time
+async def test_under_overload_runs_that_have_begun_finish_before_others_begin() -> None:
+    """A thousand runs of two calls, five seconds, sixteen at a time: first come, first served, none would finish."""
+    tried = bench(CHAIN, {"whole": ["whole"]}, budget=Budget(deadline_s=5.0), max_concurrency=16, yields=False)
+    outcomes: list[str] = []
+
+    async def run(number: int) -> None:
+        outcomes.append((await tried.agent.run(run_id=f"run-{number}", inputs={"start": "x"})).outcome)
+
+    async with anyio.create_task_group() as runs:
+        for number in range(1_000):
+            runs.start_soon(run, number)
+    assert 390 <= outcomes.count("succeeded") <= 16 / 0.1 * 5 / 2
+    assert len(tried.injector.seen) <= 16 / 0.1 * 5
+
+
+@in_virtual_time
+async def test_what_looks_into_an_effect_comes_before_every_step() -> None:
+    book = fake_tool("book", ["start"], ["booking"], effect="once", verify="find", seconds=0.1)
+    tools = [book, fake_verifier(book), *CHAIN]
+    lost = Fault(type="ack_lost", target="book", attempts=(1, 1))
+    tried = bench(tools, {"booking": ["booking"], "whole": ["whole"]}, faults=[lost], max_concurrency=1)
+    async with anyio.create_task_group() as runs:
+        runs.start_soon(lambda: tried.run("booking"))
+        await anyio.sleep(0.01)
+        for number in range(5):
+            runs.start_soon(lambda number=number: tried.run(f"run-{number}", goal="whole"))
+    assert [seen.tool for seen in tried.injector.seen][:3] == ["book", "one", "find"], "as soon as it stood in line"
+
+
+@in_virtual_time
+async def test_a_run_whose_turn_would_come_too_late_for_the_rest_goes_elsewhere_while_there_is_time() -> None:
+    """It has a second, and two calls of 0.3 s; the only place is taken for 0.8 s."""
+    chain = [
+        fake_tool("one", ["start"], ["half"], seconds=0.3, latency_s=0.3),
+        fake_tool("two", ["half"], ["whole"], seconds=0.3, latency_s=0.3),
+        fake_tool("less", ["start"], ["little"], seconds=0.1, latency_s=0.1),
+        fake_tool("hold", ["key"], ["held"], seconds=0.8),
+    ]
+    goals = {"whole": ["whole"], "little": ["little"], "held": ["held"]}
+    tried = bench(chain, goals, max_concurrency=1, budget=Budget(deadline_s=1.0))
+    async with anyio.create_task_group() as runs:
+        runs.start_soon(lambda: tried.run("first", goal="held", inputs={"key": "given"}))
+        await anyio.sleep(0.01)
+        runs.start_soon(lambda: tried.run("second"))
+    second = await tried.outcome(await tried.agent.result("second"))
+    assert (second.result.outcome, second.called().count("one")) == ("demoted", 0)
+    assert [(each.called, each.at) for each in second.of(AttemptAbandoned)] == [(False, pytest.approx(0.4, abs=0.01))]
