@@ -35,7 +35,7 @@ ABOUT_INPUTS = {"H05", "I05", "I06"}
 WITHOUT_FAULTS = ABOUT_INPUTS | {"I03", "I10"}
 """What is wrong lies in what the agent is given, or in how its server always answers; nothing is injected."""
 
-MISSED = {"D02": [11, 12, 14, 15, 16, 17, 18, 19]}
+MISSED = {"D02": [11, 12, 14, 15, 16, 18, 19]}
 """Faults by number that are not met because the agent has gone elsewhere by then: that is what the row demands. One of
 them is met by a call that tries whether the tool is still slow."""
 
