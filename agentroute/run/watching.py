@@ -7,7 +7,6 @@ them does, it takes no run down (`sightings`).
 
 import inspect
 import math
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from agentroute.graph.tool import ToolSpec
 from agentroute.ids import ArtifactId, AttemptId
 from agentroute.routing.signals import LARGEST_FACTOR, PRIORITIES, SignalKind
 from agentroute.run.events import AttemptStarted
-from agentroute.run.patterns import finder
+from agentroute.run.patterns import PatternError, finder
 
 PREFERRED, AVOIDED = 0.1, 10.0
 """Factors on the weight of tools that an intent speaks for, or against."""
@@ -190,8 +189,8 @@ class IntentRule:
         """Refuse a pattern that is none, or that a text could keep busy for long."""
         try:
             finder(self.pattern or "")
-        except (re.error, ValueError) as error:
-            raise DefinitionError(f"intent {self.intent!r}", f"pattern cannot be read: {error}") from error
+        except PatternError as error:
+            raise DefinitionError(f"intent {self.intent!r}", f"pattern cannot be read: {error}") from None
 
     def matches(self, text: str) -> bool:
         """Whether every condition holds."""
