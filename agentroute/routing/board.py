@@ -260,6 +260,7 @@ class HealthBoard:
         if (
             entry.changes == own.changes + shared.changes
             and entry.since <= now < entry.until
+            and own.beat == entry.beat == shared.beat
             and len(own.planned.took) < BATCH > len(shared.planned.took)
             and not again
         ):
@@ -605,10 +606,10 @@ class HealthBoard:
         figures, risk, shift = own.known(beat), known.risk, known.more_risk
         usual, most = figures.latency.quantiles(declared, beat, slow=known.slow_s)
         p_fail = figures.reliability.habit(risk, beat, self._fading, shift=shift)
-        usual_s, is_known = usual_up_to(most, MOMENT_S), _is_known(figures, timed=True)
+        usual_s, is_known = usual_up_to(most, MOMENT_S), _is_known(figures, timed=True) and own.restless != beat
         if shared is not own:
             others = shared.known(beat)
-            is_known = is_known and _is_known(others, timed=declared > 0)
+            is_known = is_known and _is_known(others, timed=declared > 0) and shared.restless != beat
             p_fail = max(p_fail, others.reliability.habit(risk, beat, self._fading, shift=shift))
             if declared > 0:
                 times, most_times = others.latency.quantiles(1.0, beat)

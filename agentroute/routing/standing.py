@@ -59,6 +59,8 @@ class Standing:
         planned: Calls of the latest beat that went as planned. They count from the next beat on, all at once, or when
             a call begins and there are `BATCH` of them.
         beat: When that beat began (`HealthBoard`).
+        restless: When the beat began in which how long a call took last counted at once: for the rest of it, all do. Or
+            else the first slow calls would make those after them nothing out of the ordinary.
         changes: How often what was worked out before did not hold any more.
         upsets: How often that was because of something out of the ordinary.
         flying: The calls under way, oldest first, by the number of their ticket: when each began, and how many had
@@ -87,6 +89,7 @@ class Standing:
     limit: RateLimit = field(default_factory=RateLimit)
     planned: Planned = field(default_factory=Planned)
     beat: float = float("-inf")
+    restless: float | None = None
     changes: int = 0
     upsets: int = 0
     flying: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
@@ -201,13 +204,14 @@ class Standing:
     def is_usual(self, number: int, taken: Taken, beat: float) -> bool:
         """Whether how long a call took is nothing out of the ordinary, as far as is known in this beat."""
         latency = self.known(beat).latency
-        if self.patience is not None or number == self.trial or latency.calls < FEW:
+        if self.patience is not None or number == self.trial or self.restless == beat or latency.calls < FEW:
             return False
         return taken.value <= usual_up_to(latency.quantiles(taken.expected, beat, slow=taken.slow)[1], taken.leeway)
 
     def took(self, number: int, taken: Taken, beat: float, now: float, *, given_up: bool) -> None:
         """Count at once how long a call took. A trial that was not slow shows that what is remembered is past."""
         self.changed()
+        self.restless = beat
         value, expected, slow, _ = taken
         if given_up or value > SLOW * expected:
             self.slow_since = now if self.slow_since is None else self.slow_since
