@@ -23,7 +23,10 @@ FEW = 8
 BATCH = 32
 """Calls that may have gone as planned without being counted yet. More of them would: failures do not wait."""
 
-LONG = 1.25
+RESTLESS = 12
+"""Calls after one that took long whose durations count at once: enough to move the median, if they are slow as well."""
+
+LONG = 2.0
 """A call took out of the ordinary long that took so many times what four of five take."""
 
 CURIOSITY = 0.5
@@ -59,8 +62,8 @@ class Standing:
         planned: Calls of the latest beat that went as planned. They count from the next beat on, all at once, or when
             a call begins and there are `BATCH` of them.
         beat: When that beat began (`HealthBoard`).
-        restless: When the beat began in which how long a call took last counted at once: for the rest of it, all do. Or
-            else the first slow calls would make those after them nothing out of the ordinary.
+        restless: Calls that still count at once, however long they take, because one took long. Or else the first slow
+            ones would make those after them nothing out of the ordinary.
         changes: How often what was worked out before did not hold any more.
         upsets: How often that was because of something out of the ordinary.
         flying: The calls under way, oldest first, by the number of their ticket: when each began, and how many had
@@ -89,7 +92,7 @@ class Standing:
     limit: RateLimit = field(default_factory=RateLimit)
     planned: Planned = field(default_factory=Planned)
     beat: float = float("-inf")
-    restless: float | None = None
+    restless: int = 0
     changes: int = 0
     upsets: int = 0
     flying: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
@@ -140,7 +143,7 @@ class Standing:
             and retries.tokens >= retries.reserve
             and not self.room.is_known(now)
             and self.overheard is None
-            and all(signal.stale(now) for signal in self.signals.values())
+            and all(signal.factor == 1 or signal.stale(now) for signal in self.signals.values())
         )
 
     def returning(self, now: float) -> float:
@@ -204,15 +207,17 @@ class Standing:
     def is_usual(self, number: int, taken: Taken, beat: float) -> bool:
         """Whether how long a call took is nothing out of the ordinary, as far as is known in this beat."""
         latency = self.known(beat).latency
-        if self.patience is not None or number == self.trial or self.restless == beat or latency.calls < FEW:
+        if self.patience is not None or number == self.trial or self.restless or latency.calls < FEW:
             return False
         return taken.value <= usual_up_to(latency.quantiles(taken.expected, beat, slow=taken.slow)[1], taken.leeway)
 
     def took(self, number: int, taken: Taken, beat: float, now: float, *, given_up: bool) -> None:
         """Count at once how long a call took. A trial that was not slow shows that what is remembered is past."""
         self.changed()
-        self.restless = beat
-        value, expected, slow, _ = taken
+        value, expected, slow, leeway = taken
+        if self.figures.latency.calls >= FEW and not given_up:
+            most = self.figures.latency.quantiles(expected, beat, slow=slow)[1]
+            self.restless = RESTLESS if value > usual_up_to(most, leeway) else max(0, self.restless - 1)
         if given_up or value > SLOW * expected:
             self.slow_since = now if self.slow_since is None else self.slow_since
         elif number == self.trial:
@@ -264,5 +269,5 @@ class Standing:
 
 
 def usual_up_to(most: float, leeway: float) -> float:
-    """What a call may take to be nothing out of the ordinary, where four of five take no more than `most`."""
+    """What a call may take to be nothing out of the ordinary, where four of five take `most` at most."""
     return max(LONG * most, most + leeway)
