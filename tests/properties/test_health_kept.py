@@ -40,7 +40,7 @@ class ForgetfulBoard(HealthBoard):
         for entry in self._entries.values():
             entry.changes, entry.rates = UNSEEN, None
         for _, standing in self.standings():
-            standing._next = None  # pyright: ignore[reportPrivateUsage]
+            standing._next = None
 
 
 @dataclass(frozen=True)
