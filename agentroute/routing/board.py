@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.tool import ToolSpec
@@ -12,14 +12,16 @@ from agentroute.guard.rate_limits import Headroom
 from agentroute.guard.retry_budget import RetryBudget
 from agentroute.guard.room import Room
 from agentroute.ids import NANOS_PER_USD, NanoUsd, ToolId
+from agentroute.routing.entry import UNSEEN, Entry, Ticket
 from agentroute.routing.expected import Expected, as_declared
 from agentroute.routing.factors import Factors
+from agentroute.routing.figures import Figures
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
 from agentroute.routing.line import Line
 from agentroute.routing.reports import Subject
 from agentroute.routing.signals import HealthSignal, foremost
-from agentroute.routing.standing import Standing
+from agentroute.routing.standing import BATCH, FEW, Standing, Taken, usual_up_to
 
 LIKELIEST_FAILURE = 0.95
 """Bound of the failure probability in a weight; what fails more often than that is the breaker's business."""
@@ -42,6 +44,19 @@ MOMENT_S = 0.001
 OVERDUE = 5.0
 """A call under way is overdue when it has taken so many times what four of five calls take."""
 
+DEAR = 2.0
+"""A call is dear that costs so many times what is expected."""
+
+BEAT_S = 4.0
+"""Seconds of a beat: so often is worked out anew what calls that go as planned have come to."""
+
+BEAT_SHARE, SHORTEST_BEAT_S = 0.015, 0.001
+"""Share of the half-life that it does not exceed, so that in one beat about a hundredth fades; and its least."""
+
+UPBEAT = 0.381966
+"""Share of a beat that is over when the first call ends: beats do not begin at moments that programs and tests are fond
+of, such as a whole number of seconds later, as rounding decides what comes first there."""
+
 SEVERITY: Mapping[BreakerState, int] = {"closed": 0, "half-open": 1, "open": 2}
 
 ROUNDING = 1e-9
@@ -49,31 +64,6 @@ ROUNDING = 1e-9
 
 PANIC_S = 1.0
 """Seconds between calls of the last way there is, when every alternative is out."""
-
-
-@dataclass(slots=True)  # not frozen: that takes five times as long to make, and one is made for every call
-class Ticket:
-    """A call under way: whom it says something about, in which generation of their breakers, and what was expected."""
-
-    tool: ToolSpec
-    number: int
-    begun: float
-    standings: tuple[Standing, ...]
-    generations: list[int]
-    expected: Expected
-
-
-@dataclass(slots=True)
-class Entry:
-    """All that the board has on one tool, to be found at once.
-
-    Attributes:
-        standings: Its own record first, then its provider's, if it has one.
-        declared: What its contract says of a call.
-    """
-
-    standings: tuple[Standing, ...]
-    declared: Expected
 
 
 class HealthBoard:
@@ -105,6 +95,8 @@ class HealthBoard:
         self._numbers = itertools.count()
         self._signalled = False
         self._entries: dict[ToolId, Entry] = {}
+        self._beat_s = min(BEAT_S, max(SHORTEST_BEAT_S, BEAT_SHARE * settings.half_life_s))
+        self._first_beat: float | None = None
 
     # ---------------------------------------------------------------- what routes ask
 
@@ -129,14 +121,29 @@ class HealthBoard:
             expected: What earlier runs have shown of such calls; as declared, if left out.
             also: What monitors of the run itself say, on top of what is known to all.
         """
-        entry = self._entry(tool)
+        entry = self._entries.get(tool.name) or self._open(tool)
         known = expected or entry.declared
-        usd, usual, p_fail = self._expectation(tool, known, entry.standings, now)
-        risk = known.risk + known.more_risk
-        total = rates.total(usd=usd, latency_s=usual, risk=risk, wh=tool.cost.wh)
-        price = NANOS_PER_USD * total + FAILED_CALL * p_fail
-        if usual > tool.cost.latency_s:
-            price += SLOW_SECOND * (usual - tool.cost.latency_s)
+        if (  # as nearly always: it was asked before in this beat, and nothing has happened since
+            entry.since <= now < entry.until
+            and entry.changes == entry.own.changes + entry.shared.changes
+            and entry.rates is rates
+            and entry.known is known
+            and not also
+            and not (entry.own.flying and entry.is_late(now))
+        ):
+            return entry.weight
+        if also or not self._renew(entry, known, now) or entry.is_late(now):
+            return self._weigh(tool, rates, now, known, also=also)
+        price = _price(tool, rates, known, (entry.usd, entry.latency_s, entry.p_fail))
+        entry.rates, entry.weight = rates, NanoUsd(round(price / (1 - entry.p_fail)))
+        return entry.weight
+
+    def _weigh(
+        self, tool: ToolSpec, rates: Rates, now: float, known: Expected, *, also: Sequence[HealthSignal]
+    ) -> NanoUsd:
+        entry = self._entry(tool)
+        expectation = self._expectation(tool, known, entry, now)
+        price = _price(tool, rates, known, expectation)
         for standing in entry.standings:
             if now < standing.limit.counts_until:
                 price *= standing.limit.factor(now)
@@ -147,7 +154,7 @@ class HealthBoard:
             if factor > 1:
                 price += FAILED_CALL * (1 - 1 / factor)
             price *= factor
-        return NanoUsd(round(price / (1 - p_fail)))
+        return NanoUsd(round(price / (1 - expectation[2])))
 
     def factors(
         self,
@@ -161,7 +168,7 @@ class HealthBoard:
         """The weight of a tool, and why; arguments as for `weight`."""
         entry, cost = self._entry(tool), tool.cost
         standings = entry.standings
-        usd, usual, p_fail = self._expectation(tool, expected or entry.declared, standings, now)
+        usd, usual, p_fail = self._expectation(tool, expected or entry.declared, entry, now)
         signal = self._signal(tool, standings, now, also)
         heard = [s.heard_at for s in standings if s.heard_at is not None] + ([] if signal is None else [signal.at])
         declared = rates.price(usd=cost.usd, latency_s=cost.latency_s, risk=cost.risk, wh=cost.wh)
@@ -185,7 +192,7 @@ class HealthBoard:
     def latency(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> float:
         """Seconds that four of five calls of the tool take, as far as is known; for deadlines."""
         entry = self._entry(tool)
-        return _times(entry.standings, expected or entry.declared, now)[1]
+        return _times(entry, expected or entry.declared, self._beat(now))[1]
 
     def overdue_after(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> float | None:
         """Seconds after which a call is overdue.
@@ -194,14 +201,17 @@ class HealthBoard:
         over, which may have to wait for a process to start or a connection to be made.
         """
         entry = self._entry(tool)
-        most = _tolerated(entry.standings, expected or entry.declared, now, self.latency(tool, now, expected))
+        most = _tolerated(entry, expected or entry.declared, self._beat(now), self.latency(tool, now, expected))
         is_known = most > 0 and all(standing.warm_at is not None for standing in entry.standings)
         return OVERDUE * most if is_known else None
 
     def admits(self, tool: ToolSpec, now: float) -> bool:
         """Whether the tool may be called now: not asked to wait, room for one more, and no breaker in the way."""
-        standings, shut = self._entry(tool).standings, False
-        for standing in standings:  # a loop, for this is asked of every tool for every route
+        entry = self._entries.get(tool.name) or self._open(tool)
+        if entry.changes == entry.own.changes + entry.shared.changes and now >= entry.since:
+            return True  # it was found calm, and nothing has happened since
+        standings, shut = entry.standings, False
+        for standing in standings:
             limit, breaker = standing.limit, standing.breaker
             if now < limit.counts_until and now < limit.opens_at(now) - INSTANT_S:
                 return False
@@ -246,33 +256,52 @@ class HealthBoard:
 
     def begin(self, tool: ToolSpec, now: float, *, again: bool = False, expected: Expected | None = None) -> Ticket:
         """Note that a call begins; `again`: after a failure of the same tool in the same run."""
-        self.latest = now
-        entry, number, probes = self._entry(tool), next(self._numbers), False
-        standings, own = entry.standings, entry.standings[0]
-        generations: list[int] = []
+        entry = self._entries.get(tool.name) or self._open(tool)
+        own, shared, number, known = entry.own, entry.shared, next(self._numbers), expected or entry.declared
+        self.latest, upsets = now, own.upsets + shared.upsets
+        if (
+            entry.changes == own.changes + shared.changes
+            and entry.since <= now < entry.until
+            and own.beat == entry.beat == shared.beat
+            and len(own.planned.took) < BATCH > len(shared.planned.took)
+            and not again
+        ):
+            own.begun_at = shared.begun_at = now
+        else:
+            upsets = self._begin(entry, known, number, now, again=again)
         own.flying[number] = now, own.worked
-        standings[-1].retries.spend(now, again=again and not own.room.is_known(now))
-        for standing in standings:
+        generations = own.breaker.generation, shared.breaker.generation
+        return Ticket(tool, number, now, entry, generations, known, upsets)
+
+    def _begin(self, entry: Entry, known: Expected, number: int, now: float, *, again: bool) -> int:
+        """Note a call that begins where something may be out of the ordinary; returns the upsets for its ticket."""
+        self._settle(entry, known, self._beat(now), now, most=BATCH)
+        own, shared, probes, trial = entry.own, entry.shared, False, False
+        shared.retries.spend(now, again=again and not own.room.is_known(now))
+        if again:
+            shared.changed()
+        for standing in entry.standings:
             breaker = standing.breaker
             if now < standing.limit.counts_until:
                 self.version += standing.limit.begin(now)
             if standing.slow_since is not None and standing.is_worth_a_trial(self.settings.cool_down_s, now):
-                standing.trial = number
+                standing.trial, trial = number, True
             standing.begun_at = now
             probes = probes or breaker.opened_at is not None
-            generations.append(breaker.begin(now))
+            breaker.begin(now)
         self.version += probes  # the one probe is taken: for everybody else the tool is out again
-        return Ticket(tool, number, now, standings, generations, expected or entry.declared)
+        self._renew(entry, known, now)
+        return UNSEEN if trial else own.upsets + shared.upsets
 
     def queued(self, ticket: Ticket) -> None:
         """Note that a call has to wait for its turn: it has a place with the tool, and cannot be overdue."""
-        own = ticket.standings[0]
+        own = ticket.entry.own
         if own.flying.pop(ticket.number, None) is not None:
             own.queued.add(ticket.number)
 
     def delayed(self, ticket: Ticket, now: float) -> Ticket:
         """Note that a call had to wait for its turn and begins only now: the tool is not to blame for that."""
-        own = ticket.standings[0]
+        own = ticket.entry.own
         own.flying.pop(ticket.number, None)
         own.queued.discard(ticket.number)
         own.flying[ticket.number] = now, own.worked
@@ -287,31 +316,96 @@ class HealthBoard:
             usd: What it cost, if the tool said so.
             said: What its answer said of a rate limit.
         """
-        known = ticket.expected
-        took_s = (now - ticket.begun) / known.slower
+        entry, begun, known = ticket.entry, ticket.begun, ticket.expected
+        own, shared, took_s = entry.own, entry.shared, (now - begun) / known.slower
+        paid = None if usd is None else usd - known.more_usd
+        if not (
+            ticket.upsets == own.upsets + shared.upsets
+            and (
+                (
+                    entry.changes == own.changes + shared.changes
+                    and entry.since <= now < entry.until
+                    and entry.known is known
+                )
+                or self._renew(entry, known, now)
+            )
+            and took_s <= entry.usual_s
+            and said is None
+            and (paid is None or paid <= entry.usual_usd)
+        ):
+            self._succeed(ticket, paid, said, now)
+            return
+        # from here on: all as planned, as nearly always
+        if own.beat != entry.beat or shared.beat != entry.beat:
+            self._settle(entry, known, entry.beat, now)
+        self.latest = own.heard_at = shared.heard_at = now
+        if own.queued or self.line:
+            self._ended(ticket)
+        else:
+            own.flying.pop(ticket.number, None)
+        own.worked += 1
+        if begun > own.worked_from:  # noqa: PLR1730  # `max` takes longer
+            own.worked_from = begun
+        own.planned.took.append(took_s)
+        if shared is not own:
+            if begun > shared.worked_from:  # noqa: PLR1730
+                shared.worked_from = begun
+            shared.planned.took.append(took_s / known.latency_s if known.latency_s > 0 else None)
+        if paid is not None or known.more_risk:
+            own.planned.paid += [] if paid is None else [paid]
+            own.planned.shift += known.more_risk
+            shared.planned.shift += known.more_risk if shared is not own else 0.0
+
+    def _succeed(self, ticket: Ticket, paid: float | None, said: Headroom | None, now: float) -> None:
+        """Note a call that worked where something may be out of the ordinary: that counts at once, the rest later."""
         self._landed(ticket, now)
-        self._timed(ticket, took_s, now, given_up=False)
-        ticket.standings[0].worked += 1
-        if usd is not None:
-            ticket.standings[0].price.paid(usd - known.more_usd)
+        entry, known, begun, beat = ticket.entry, ticket.expected, ticket.begun, self._beat(now)
+        own, number, is_planned = entry.own, ticket.number, list[bool]()
+        self._settle(entry, known, beat, now)
+        changes = own.changes + entry.shared.changes
+        own.worked += 1
         if said is not None:
             self.hear(ticket, said, now)
-        for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
-            standing.worked_from = max(standing.worked_from, ticket.begun)
-            breaker = standing.breaker
-            if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
-                if standing.acquit(generation, ticket.begun, now):
-                    self.version += 1
-                    self.line.call()
-                continue
-            if breaker.opened_at is not None:
+        taken = [*_taken(known, now - begun), None]
+        for standing, generation, measure in zip(entry.standings, ticket.generations, taken, strict=False):
+            standing.worked_from = max(standing.worked_from, begun)
+            left = None if _is_cold(standing, begun) else measure
+            is_planned.append(self._is_planned(ticket, standing, generation, now))
+            if left is not None and not (is_planned[-1] and standing.is_usual(number, left, beat)):
+                standing.took(number, left, beat, now, given_up=False)
+                left = None
+            if is_planned[-1]:
+                standing.planned.took.append(None if left is None else left.value)
+                standing.planned.shift += known.more_risk
+        if paid is not None and is_planned[0] and paid <= _dear(own, known, beat):
+            own.planned.paid.append(paid)
+        elif paid is not None:
+            own.figures.price.paid(paid)
+            own.changed()
+        if own.changes + entry.shared.changes != changes:
+            self._publish(entry, known, beat, now)
+
+    def _is_planned(self, ticket: Ticket, standing: Standing, generation: int, now: float) -> bool:
+        """Note that a call worked if that counts at once, for it may end an outage or a burst; True if it does not."""
+        breaker, known = standing.breaker, ticket.expected
+        reliability = standing.figures.reliability
+        if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
+            if standing.acquit(generation, ticket.begun, now):
                 self.version += 1
-                if breaker.succeed(generation, now):
-                    standing.reliability.end_burst()
-                    self.line.call()
-            else:
-                standing.reliability.succeed(known.risk, now, self._fading, shift=known.more_risk)
-            self._publish(ticket, standing, now, took_s)
+                self.line.call()
+            return False
+        if breaker.opened_at is not None:
+            standing.changed()
+            self.version += 1
+            if breaker.succeed(generation, now):
+                reliability.end_burst()
+                self.line.call()
+            return False
+        if not reliability.suspicion and reliability.calls >= FEW:
+            return True
+        standing.changed()
+        reliability.succeed(known.risk, now, self._fading, shift=known.more_risk)
+        return False
 
     def fail(
         self,
@@ -335,30 +429,35 @@ class HealthBoard:
         """
         if rate_limited:
             wait = self.settings.backoff_s if retry_after_s is None else retry_after_s
-            ticket.standings[0].limit.wait(now + wait)
+            ticket.entry.own.limit.wait(now + wait)
+            ticket.entry.own.changed()
             self.version += 1
             self.forget(ticket)
             return
         self._landed(ticket, now)
-        took_s, known = None, ticket.expected
+        entry, known, beat = ticket.entry, ticket.expected, self._beat(now)
+        self._settle(entry, known, beat, now)
         if timed_out:
-            took_s = (now - ticket.begun) / known.slower
-            self._timed(ticket, took_s, now, given_up=True)
-        for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
-            breaker = standing.breaker
+            for standing, taken in zip(entry.standings, _taken(known, now - ticket.begun), strict=False):
+                standing.took(ticket.number, taken, beat, now, given_up=True)
+        for standing, generation in zip(entry.standings, ticket.generations, strict=False):
+            breaker, reliability = standing.breaker, standing.figures.reliability
             if generation != breaker.generation:
                 continue
+            standing.changed()
             standing.failed_at = now
-            if not standing.reliability.suspicion:
+            if not reliability.suspicion:
                 standing.refused_from = ticket.begun
-            suspicion = standing.reliability.fail(known.risk, now, self._fading, shift=known.more_risk)
+            suspicion = reliability.fail(known.risk, now, self._fading, shift=known.more_risk)
             breaker.fail(generation, now, too_many=suspicion >= self.settings.trip_after - ROUNDING)
             self.version += breaker.generation != generation
-            self._publish(ticket, standing, now, took_s)
+        self._publish(entry, known, beat, now)
 
     def hear(self, ticket: Ticket, said: Headroom, now: float) -> None:
         """Note what an answer said of a rate limit, the provider's if there is one; whether or not the call worked."""
-        limit = ticket.standings[-1].limit
+        shared = ticket.entry.shared
+        shared.changed()
+        limit = shared.limit
         before = limit.factor(now)
         limit.heard(said, now)
         self.version += said.left < 1 or not _alike(limit.factor(now), before)
@@ -366,13 +465,13 @@ class HealthBoard:
     def forget(self, ticket: Ticket) -> None:
         """Note that the call ended without saying anything about the tool."""
         self._ended(ticket)
-        for standing, generation in zip(ticket.standings, ticket.generations, strict=True):
+        for standing, generation in zip(ticket.standings, ticket.generations, strict=False):
             self.version += standing.breaker.opened_at is not None
             standing.breaker.forget(generation)
 
     def still_admits(self, ticket: Ticket, now: float) -> bool:
         """Whether nothing has been learned since the call was admitted that would keep it from being made."""
-        pairs = zip(ticket.standings, ticket.generations, strict=True)
+        pairs = zip(ticket.standings, ticket.generations, strict=False)
         if any(now < standing.limit.closed_until - INSTANT_S for standing in ticket.standings):
             return False
         return all(s.breaker.opened_at is None or s.breaker.generation == generation for s, generation in pairs)
@@ -406,6 +505,7 @@ class HealthBoard:
         if before is not None and before.at > signal.at:
             return  # overtaken on its way
         standing.hear(signal)
+        standing.changed()
         self._signalled = True
         if before is None or before.factor != signal.factor:
             self.version += 1
@@ -423,6 +523,7 @@ class HealthBoard:
         if standing is None:
             return
         before, standing.overheard = standing.overheard, signal
+        standing.changed()
         self._signalled = True
         if (1.0 if before is None else before.factor) != (1.0 if signal is None else signal.factor):
             self.version += 1
@@ -447,15 +548,18 @@ class HealthBoard:
     def _landed(self, ticket: Ticket, now: float) -> None:
         """Note that a call has said something of its tool."""
         self.latest = now
+        if self._first_beat is None:
+            self._first_beat = now - UPBEAT * self._beat_s
         self._ended(ticket)
         for standing in ticket.standings:
             standing.heard_at = now
             if standing.warm_at is None:
                 standing.warm_at = now
+                standing.changed()  # calls that began before are not timed
 
     def _ended(self, ticket: Ticket) -> None:
         """Note that a call is over: there may be a place for another, of its tool or instead of an alternative."""
-        own = ticket.standings[0]
+        own = ticket.entry.own
         own.flying.pop(ticket.number, None)
         if own.queued:
             own.queued.discard(ticket.number)
@@ -463,20 +567,61 @@ class HealthBoard:
             name = ticket.tool.name
             self.line.call((name, *[other.name for other in self._alternatives.get(name, ())]))
 
-    def _timed(self, ticket: Ticket, took_s: float, now: float, *, given_up: bool) -> None:
-        """Note how long a call took; for the provider, in multiples of what was expected of the tool.
+    def _settle(self, entry: Entry, known: Expected, beat: float, now: float, *, most: float = math.inf) -> None:
+        """Count what went as planned before this beat, the first time that something happens in it."""
+        expected, slow, is_new = known.latency_s, known.slow_s, False
+        for standing in entry.standings:
+            if standing.beat != beat or len(standing.planned.took) >= most:
+                is_new |= standing.settle(expected, beat, slow=slow)
+            expected = slow = 1.0
+        if is_new:
+            self._publish(entry, known, beat, now)
 
-        The first call, and those that began before it was over, may have waited for a process to start or a connection
-        to be made: how long they took says nothing of the next ones.
-        """
-        declared = ticket.expected.latency_s
-        value, expected, slow = took_s, declared, ticket.expected.slow_s
-        for standing in ticket.standings:  # the tool's own comes first
-            if given_up or (standing.warm_at is not None and ticket.begun >= standing.warm_at):
-                standing.took(ticket.number, value, expected, now, given_up=given_up, slow=slow)
-            if declared <= 0:
-                break
-            value, expected, slow = took_s / declared, 1.0, 1.0
+    def _beat(self, now: float) -> float:
+        """When the beat began that a moment is in. Before calls have said anything, nothing depends on it."""
+        if self._first_beat is None:
+            return now
+        return self._first_beat + (now - self._first_beat) // self._beat_s * self._beat_s
+
+    def _renew(self, entry: Entry, known: Expected, now: float) -> bool:
+        """Keep what it means for the next calls that all is calm with a tool; False if it is not."""
+        own, shared = entry.own, entry.shared
+        changes = own.changes + shared.changes
+        is_calm = entry.changes == changes and now >= entry.since
+        if is_calm and now < entry.until and entry.known is known:
+            return True
+        entry.rates, entry.changes = None, UNSEEN
+        if not is_calm and not (own.is_calm(now) and (shared is own or shared.is_calm(now))):
+            return False
+        beat = self._beat(now)
+        entry.changes, entry.known, entry.beat = changes, known, beat
+        entry.since, entry.until = now, beat + self._beat_s
+        if own.slow_since is not None or shared.slow_since is not None:
+            trial_at = min(standing.trial_at(self.settings.cool_down_s) for standing in entry.standings)
+            entry.until = min(entry.until, trial_at - INSTANT_S)
+        self._expect(entry, known, beat)
+        return now < entry.until
+
+    def _expect(self, entry: Entry, known: Expected, beat: float) -> None:
+        """Work out what is expected of the calls of a tool that is calm, and what is not, for the rest of a beat."""
+        own, shared, declared = entry.own, entry.shared, known.latency_s
+        figures, risk, shift = own.known(beat), known.risk, known.more_risk
+        usual, most = figures.latency.quantiles(declared, beat, slow=known.slow_s)
+        p_fail = figures.reliability.habit(risk, beat, self._fading, shift=shift)
+        usual_s, is_known = usual_up_to(most, MOMENT_S), _is_known(figures, timed=True) and not own.restless
+        if shared is not own:
+            others = shared.known(beat)
+            is_known = is_known and _is_known(others, timed=declared > 0) and not shared.restless
+            p_fail = max(p_fail, others.reliability.habit(risk, beat, self._fading, shift=shift))
+            if declared > 0:
+                times, most_times = others.latency.quantiles(1.0, beat)
+                usual, most = max(usual, declared * times), max(most, declared * most_times)
+                usual_s = min(usual_s, declared * usual_up_to(most_times, MOMENT_S / declared))
+        usd = figures.price.expected(known.usd)
+        entry.usd, entry.latency_s = max(usd + known.more_usd, 0.0), known.slower * usual
+        entry.p_fail = min(p_fail, LIKELIEST_FAILURE)
+        entry.usual_s, entry.usual_usd = usual_s if is_known else -1.0, DEAR * usd
+        entry.overdue_s = OVERDUE * known.slower * most - INSTANT_S if most > 0 else math.inf
 
     def _is_worth_a_trial(self, standings: Sequence[Standing], now: float) -> bool:
         """Whether those of a tool's records that show it to be slow are all old enough to be doubted."""
@@ -488,38 +633,34 @@ class HealthBoard:
                 worth = True
         return worth
 
-    def _expectation(
-        self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float
-    ) -> tuple[float, float, float]:
+    def _expectation(self, tool: ToolSpec, known: Expected, entry: Entry, now: float) -> tuple[float, float, float]:
         """Price in USD, usual duration in seconds, and share of failing calls that are expected of a call."""
-        own = standings[0]
-        usual, most = _times(standings, known, now)
-        slow = own.slow_since is not None or standings[-1].slow_since is not None
-        if slow and tool.effect != "once" and self._is_worth_a_trial(standings, now):
+        own, beat = entry.own, self._beat(now)
+        usual, most = _times(entry, known, beat)
+        slow = own.slow_since is not None or entry.shared.slow_since is not None
+        if slow and tool.effect != "once" and self._is_worth_a_trial(entry.standings, now):
             usual = known.latency_s
         overdue = (0, 0)
-        if own.flying and (tolerated := _tolerated(standings, known, now, most)) > 0:
+        if own.flying and (tolerated := _tolerated(entry, known, beat, most)) > 0:
             overdue = own.overdue(OVERDUE * tolerated, now)
-        usd = own.price.expected(known.usd) + known.more_usd
-        return usd if usd > 0 else 0.0, usual, self._p_fail(tool, known, standings, now, overdue)
+        usd = own.known(beat).price.expected(known.usd) + known.more_usd
+        return usd if usd > 0 else 0.0, usual, self._p_fail(tool, known, entry, now, overdue)
 
-    def _p_fail(
-        self, tool: ToolSpec, known: Expected, standings: Sequence[Standing], now: float, overdue: tuple[int, int]
-    ) -> float:
+    def _p_fail(self, tool: ToolSpec, known: Expected, entry: Entry, now: float, overdue: tuple[int, int]) -> float:
         """Expected share of failing calls, by the worst record.
 
         Half-open, a tool whose calls change nothing that could not be done twice weighs as if the outage were over:
         somebody has to find out, and it is one call per cool-down.
         """
-        worst, risk, shift, fading = 0.0, known.risk, known.more_risk, self._fading
+        worst, risk, shift, fading, beat = 0.0, known.risk, known.more_risk, self._fading, self._beat(now)
         late, meanwhile = overdue
-        for standing in standings:
-            record, breaker = standing.reliability, standing.breaker
+        for standing in entry.standings:
+            record, breaker = standing.known(beat).reliability, standing.breaker
             half_open = breaker.opened_at is not None and breaker.state(now) == "half-open"
             if not (record.burst_failed or late) or (half_open and tool.effect != "once"):
-                found = record.habit(risk, now, fading, shift=shift)
+                found = record.habit(risk, beat, fading, shift=shift)
             else:
-                found = record.p_fail(risk, now, fading, shift=shift, overdue=late, meanwhile=meanwhile)
+                found = record.p_fail(risk, now, fading, beat=beat, shift=shift, overdue=late, meanwhile=meanwhile)
             if found:
                 worst = max(worst, found)
             late = meanwhile = 0  # of the tool's own calls, the provider's record says nothing
@@ -568,60 +709,96 @@ class HealthBoard:
         return self._entries.get(tool.name) or self._open(tool)
 
     def _open(self, tool: ToolSpec) -> Entry:
-        standings = (self._new_standing(),)
-        self._tools[tool.name] = standings[0]
+        own = self._tools[tool.name] = shared = self._new_standing()
+        standings = (own,)
         if tool.provider is not None:
             shared = self._providers.get(tool.provider)
             if shared is None:
                 shared = self._providers[tool.provider] = self._new_standing()
-            standings = standings[0], shared
-        entry = self._entries[tool.name] = Entry(standings, as_declared(tool.cost))
+            standings = own, shared
+        entry = self._entries[tool.name] = Entry(own, shared, standings, as_declared(tool.cost))
         return entry
 
     def _new_standing(self) -> Standing:
         settings = self.settings
         breaker, room = Breaker(settings.cool_down_s), Room(settings.cool_down_s)
         retries = RetryBudget(settings.retry_reserve, settings.retry_share)
-        return Standing(breaker, room, retries, latency=Latency(settings.half_life_s))
+        figures = Figures(self._fading, latency=Latency(settings.half_life_s))
+        return Standing(breaker, room, retries, figures)
 
-    def _publish(self, ticket: Ticket, standing: Standing, now: float, took_s: float | None) -> None:
+    def _publish(self, entry: Entry, expected: Expected, beat: float, now: float) -> None:
         """Bump the version when a standing has moved enough to matter to a route, or to a deadline."""
-        expected = ticket.expected
-        p_fail = standing.reliability.p_fail(expected.risk, now, self._fading)
-        known, usual_s, most_s = standing.published or (expected.risk, expected.latency_s, expected.latency_s)
-        times, moved = (usual_s, most_s), False
-        if took_s is not None and not (_lasts(took_s, usual_s) and _lasts(took_s, most_s)):  # else neither moved far
-            usual, most = _times(ticket.standings, expected, now)
-            times = usual / expected.slower, most / expected.slower
-            moved = not (_lasts(times[0], usual_s) and _lasts(times[1], most_s))
-        if moved or abs(p_fail - known) > REPUBLISH_AT:
-            standing.published = (p_fail, *times)
-            self.version += 1
+        usual, most = _times(entry, expected, beat)
+        usual, most = usual / expected.slower, most / expected.slower
+        for standing in entry.standings:
+            p_fail = standing.known(beat).reliability.p_fail(expected.risk, now, self._fading, beat=beat)
+            known, usual_s, most_s = standing.published or (expected.risk, expected.latency_s, expected.latency_s)
+            if abs(p_fail - known) > REPUBLISH_AT or not (_lasts(usual, usual_s) and _lasts(most, most_s)):
+                standing.published = p_fail, usual, most
+                self.version += 1
 
 
-def _times(standings: Sequence[Standing], known: Expected, now: float) -> tuple[float, float]:
+def _times(entry: Entry, known: Expected, beat: float) -> tuple[float, float]:
     """Seconds that half, and four of five, of a tool's calls take: by its own record or its provider's, the slower."""
-    expected, slower = known.latency_s, known.slower
-    usual, most = standings[0].latency.quantiles(expected, now, slow=known.slow_s)
-    if len(standings) > 1:
-        times, most_times = standings[1].latency.quantiles(1.0, now)
+    expected, slower, own, shared = known.latency_s, known.slower, entry.own, entry.shared
+    usual, most = own.known(beat).latency.quantiles(expected, beat, slow=known.slow_s)
+    if shared is not own:
+        times, most_times = shared.known(beat).latency.quantiles(1.0, beat)
         usual, most = max(usual, expected * times), max(most, expected * most_times)
     return slower * usual, slower * most
 
 
-def _tolerated(standings: Sequence[Standing], known: Expected, now: float, most: float) -> float:
+def _tolerated(entry: Entry, known: Expected, beat: float, most: float) -> float:
     """Of `most`, the seconds that four of five calls take, what is left without those that were given up last.
 
     A call that hangs must not make anybody more patient with the others that do.
     """
-    own, shared = standings[0], standings[-1]
+    own, shared = entry.own, entry.shared
     if own.patience is None and shared.patience is None:
         return most
-    most = own.latency.quantiles(known.latency_s, now, slow=known.slow_s)[1] if own.patience is None else own.patience
+    quantiles = own.known(beat).latency.quantiles(known.latency_s, beat, slow=known.slow_s)
+    most = quantiles[1] if own.patience is None else own.patience
     if shared is not own:
-        times = shared.latency.quantiles(1.0, now)[1] if shared.patience is None else shared.patience
+        quantiles = shared.known(beat).latency.quantiles(1.0, beat)
+        times = quantiles[1] if shared.patience is None else shared.patience
         most = max(most, known.latency_s * times)
     return known.slower * most
+
+
+def _price(tool: ToolSpec, rates: Rates, known: Expected, expectation: tuple[float, float, float]) -> float:
+    """What an attempt costs in nano-dollars: price, time, risk and energy, by what is expected of it."""
+    usd, usual, p_fail = expectation
+    risk = known.risk + known.more_risk
+    total = rates.total(usd=usd, latency_s=usual, risk=risk, wh=tool.cost.wh)
+    price = NANOS_PER_USD * total + FAILED_CALL * p_fail
+    slower_s = usual - tool.cost.latency_s
+    return price + SLOW_SECOND * slower_s if slower_s > 0 else price
+
+
+def _taken(known: Expected, took_s: float) -> list[Taken]:
+    """How long a call took, for the tool's own record and its provider's: there in multiples of what was expected."""
+    value, declared = took_s / known.slower, known.latency_s
+    own = Taken(value, declared, known.slow_s, MOMENT_S)
+    return [own, Taken(value / declared, 1.0, 1.0, MOMENT_S / declared)] if declared > 0 else [own]
+
+
+def _is_cold(standing: Standing, begun: float) -> bool:
+    """Whether how long a call took says nothing of the next ones.
+
+    The first call, and those that began before it was over, may have waited for a process to start or a connection to
+    be made.
+    """
+    return standing.warm_at is None or begun < standing.warm_at
+
+
+def _is_known(figures: Figures, *, timed: bool) -> bool:
+    """Whether one more call that goes as planned tells next to nothing new."""
+    return figures.reliability.calls >= FEW and (not timed or figures.latency.calls >= FEW)
+
+
+def _dear(own: Standing, known: Expected, beat: float) -> float:
+    """What a call may cost to be nothing out of the ordinary."""
+    return DEAR * own.known(beat).price.expected(known.usd)
 
 
 def _alike(one: float, other: float) -> bool:

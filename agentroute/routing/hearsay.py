@@ -92,7 +92,7 @@ class _Belief:
         wrong = max((alarm.at for alarm in alarms if alarm not in left and not alarm.is_old), default=self.doubted_at)
         if wrong > self.doubted_at:
             self.doubts, self.doubted_at = min(self.doubts + 1, MOST_DOUBTS), wrong
-        failing = standing.breaker.opened_at is not None or standing.reliability.suspicion > 0
+        failing = standing.breaker.opened_at is not None or standing.figures.reliability.suspicion > 0
         if failing:
             self.doubts = 0
         if not left:

@@ -14,9 +14,9 @@ from agentroute.graph.cost import Cost
 from agentroute.graph.tool import ToolSpec
 from agentroute.ids import GoalId, ToolId
 from agentroute.routing.expected import Expected
+from agentroute.routing.figures import PRICED_CALLS
 from agentroute.routing.latency import PRIOR_CALLS, quantile
 from agentroute.routing.reliability import HABIT_STRENGTH
-from agentroute.routing.standing import PRICED_CALLS
 
 HALF_LIFE = 1_000.0
 """Calls (of any tool) after which what was known before them counts half.

@@ -1,10 +1,12 @@
 """How long calls take: quantiles of the last ones, the older the lighter."""
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import itemgetter
 
 CALLS = 32
 """Calls that are looked back on."""
@@ -20,6 +22,9 @@ LARGEST_EXPONENT = 900.0
 
 _LIGHTER_LOG2, _LARGEST_SCALE = math.log2(LIGHTER), math.exp2(LARGEST_EXPONENT)
 
+_SHARES = [LIGHTER**age for age in reversed(range(CALLS))]
+"""What each of the last calls weighs, in terms of the latest."""
+
 PRIOR_CALLS = 1.5
 """Calls that the expected latency counts for: one slow call is chance, two are a sign."""
 
@@ -28,6 +33,10 @@ LATE_SHARE = 0.2
 
 SLOW_SHARE = 0.3
 """Share of them that count as slow ones, where that is known: enough to be the 80th percentile, not the median."""
+
+
+def _none_seen() -> deque[tuple[float, float]]:
+    return deque(maxlen=CALLS)
 
 
 @dataclass(slots=True)
@@ -41,12 +50,9 @@ class Latency:
     """
 
     half_life_s: float = 300.0
-    _arrived: deque[float] = field(default_factory=deque[float])
-    _values: list[float] = field(default_factory=list[float])  # the same, sorted; of equals, the older first
-    _weights: list[float] = field(default_factory=list[float])  # of those
+    _seen: deque[tuple[float, float]] = field(default_factory=_none_seen)  # what calls took and weigh, oldest first
     _asked: tuple[float, ...] = ()  # what was asked last, and the answer
     _answer: tuple[float, float] = (1.0, 1.0)
-    _places: tuple[int, int] = (0, 0)  # where the two quantiles were found last
     _calls: int = 0
     _last_at: float = 0.0
     _frame_calls: int = 0
@@ -54,25 +60,33 @@ class Latency:
 
     def observe(self, value: float, now: float) -> None:
         """Note a call of `value` (see the class), ended at `now` (monotonic seconds)."""
-        arrived, values, weights = self._arrived, self._values, self._weights
-        if not arrived:
+        self.observe_all((value,), now)
+
+    def observe_all(self, values: Sequence[float], now: float) -> None:
+        """Note several calls at once, in the order in which they ended, as if all had ended at `now`."""
+        if not self._seen:
             self._frame_calls, self._frame_at, self._last_at = self._calls, now, now
         elif now > self._last_at:
             self._last_at = now
-        self._calls += 1
-        if len(arrived) == CALLS:
-            place = bisect_left(values, arrived.popleft())
-            del values[place], weights[place]
-        weight, place = self._scale(now), bisect_right(values, value)
-        arrived.append(value)
-        values.insert(place, value)
-        weights.insert(place, weight)
+        self._calls += len(values)
+        weight, kept = self._scale(now), values[-CALLS:]
+        self._seen.extend(zip(kept, map(weight.__mul__, _SHARES[-len(kept) :]), strict=True))
         if weight > LARGEST_WEIGHT:
             self._move_frame(weight, now)
 
+    @property
+    def calls(self) -> int:
+        """How many calls are looked back on."""
+        return len(self._seen)
+
+    def copy(self) -> "Latency":
+        """Another one that has seen the same."""
+        frame = self._calls, self._last_at, self._frame_calls, self._frame_at
+        return Latency(self.half_life_s, self._seen.copy(), (), (1.0, 1.0), *frame)
+
     def observe_given_up(self, value: float, expected: float, now: float) -> None:
         """Note a call that was given up after `value`: what it would have taken is longer than anything known."""
-        slowest = self._values[-1] if self._values else 0.0
+        slowest = max(self._seen)[0] if self._seen else 0.0
         self.observe(max(value, expected, slowest), now)
 
     def quantiles(self, expected: float, now: float, *, slow: float | None = None) -> tuple[float, float]:
@@ -81,7 +95,7 @@ class Latency:
         Time counts in whole seconds here, so that asking often is cheap and asking seldom tells the same.
         """
         late = expected if slow is None else slow
-        if not self._arrived:
+        if not self._seen:
             return expected, late
         asked = (now // 1, self._calls, expected, late)
         if self._asked != asked:
@@ -90,18 +104,14 @@ class Latency:
 
     def _computed(self, expected: float, slow: float, now: float) -> tuple[float, float]:
         prior = PRIOR_CALLS * self._scale(max(now, self._last_at))
-        values, weights = self._values.copy(), self._weights.copy()
         if slow == expected:
-            declared = ((expected, prior),)
+            known = sorted([*self._seen, (expected, prior)])
         else:
-            declared = ((expected, prior * (1 - SLOW_SHARE)), (slow, prior * SLOW_SHARE))
-        for value, weight in declared:
-            place = bisect_left(values, value)
-            values.insert(place, value)
-            weights.insert(place, weight)
-        total, (usual, late) = sum(weights), self._places
-        self._places = usual, late = _place(weights, total / 2, usual), _place(weights, total * LATE_SHARE, late)
-        return values[usual], values[late]
+            known = sorted([*self._seen, (expected, prior * (1 - SLOW_SHARE)), (slow, prior * SLOW_SHARE)])
+        quicker = list(accumulate(map(itemgetter(1), known), initial=0.0))  # what those before each weigh
+        total = quicker.pop()
+        usual, late = bisect_right(quicker, total / 2), bisect_right(quicker, total * (1 - LATE_SHARE))
+        return known[usual - 1][0], known[late - 1][0]
 
     def _scale(self, now: float) -> float:
         """What a call at `now` weighs, where those before it keep the weights they had.
@@ -115,22 +125,7 @@ class Latency:
     def _move_frame(self, largest: float, now: float) -> None:
         """Begin to count weights from here, before they outgrow what a number can hold."""
         self._frame_calls, self._frame_at = self._calls, now
-        self._weights = [weight / largest for weight in self._weights]
-
-
-def _place(weights: Sequence[float], share: float, near: int) -> int:
-    """The last place from which on the weights add up to `share` (of their sum, in the same unit).
-
-    It is looked for from `near`, where it was the last time: one call more or less does not move it far.
-    """
-    above = sum(weights[near:])
-    while above < share:
-        near -= 1
-        above += weights[near]
-    while (without := above - weights[near]) >= share:
-        above = without
-        near += 1
-    return near
+        self._seen = deque([(value, weight / largest) for value, weight in self._seen], CALLS)
 
 
 def quantile(weighed: list[tuple[float, float]], share: float) -> float:

@@ -73,6 +73,7 @@ class Reliability:
         now: float,
         fading: Fading,
         *,
+        beat: float | None = None,
         shift: float = 0.0,
         overdue: int = 0,
         meanwhile: int = 0,
@@ -83,27 +84,34 @@ class Reliability:
             declared: What the contract says.
             now: Monotonic seconds.
             fading: How fast things are forgotten.
+            beat: As of when habit counts (monotonic seconds), if it is not worked out anew all the time.
             shift: How much more often calls of the kind in question fail than others.
             overdue: Calls under way that should have answered long ago: they count as if they had failed.
             meanwhile: Calls that have worked since the first of these began: one that hangs says little of a tool
                 that goes on answering others.
         """
-        habit = self.habit(declared, now, fading, shift=shift)
+        beat = now if beat is None else beat
+        habit = self.habit(declared, beat, fading, shift=shift)
         if not self.burst_failed and not overdue:
             return habit
         age = now - self.as_of
         kept = fading.of_burst(age) if age > 0 else 1.0
         failed, calls = kept * self.burst_failed, kept * (self.burst_failed + self.burst_worked)
         failed += shift * calls
-        strength = PRIOR_STRENGTH + KNOWN_HABIT * self.known(now, fading)
+        strength = PRIOR_STRENGTH + KNOWN_HABIT * self.known(beat, fading)
         burst = (strength * habit + failed) / (strength + calls)
         failed, calls = failed + overdue, calls + overdue + meanwhile
         return max(habit, burst, (strength * habit + failed) / (strength + calls))
 
+    @property
+    def calls(self) -> float:
+        """How many calls habit is known from, as of the last of them."""
+        return self.failed + self.worked
+
     def known(self, now: float, fading: Fading) -> float:
         """How many calls habit is known from, by what is left of them."""
         age = now - self.as_of
-        return (fading.of_habit(age) if age > 0 else 1.0) * (self.failed + self.worked)
+        return (fading.of_habit(age) if age > 0 else 1.0) * self.calls
 
     def habit(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0) -> float:
         """Share of failing calls in the long run; before there are calls, what was declared."""
@@ -124,23 +132,31 @@ class Reliability:
 
     def succeed(self, declared: float, now: float, fading: Fading, *, shift: float = 0.0) -> None:
         """Note a success. With no burst going on, it is simply counted."""
+        if self.suspicion <= 0:
+            self.count(1, now, fading, shift=shift)
+            return
         self._fade(now, fading)
+        self.suspicion -= math.log((1 - self._normal(declared, shift)) / (1 - OUTAGE)) / _FULL
+        self.burst_worked += 1 + shift
+        self.burst_failed -= shift
         if self.suspicion > 0:
-            self.suspicion -= math.log((1 - self._normal(declared, shift)) / (1 - OUTAGE)) / _FULL
-            self.burst_worked += 1 + shift
-            self.burst_failed -= shift
-            if self.suspicion > 0:
-                return
-            self.failed += self.burst_failed
-            self.worked += self.burst_worked
-            self.end_burst()
-        else:
-            self.worked += 1 + shift
-            self.failed -= shift
-        calls = self.failed + self.worked
-        if calls > HABIT_MEMORY:
-            self.failed *= HABIT_MEMORY / calls
-            self.worked *= HABIT_MEMORY / calls
+            return
+        self.failed += self.burst_failed
+        self.worked += self.burst_worked
+        self.end_burst()
+        self._forget_oldest()
+
+    def count(self, calls: int, now: float, fading: Fading, *, shift: float = 0.0) -> None:
+        """Count so many calls that worked for habit, whatever burst is going on; `shift`: the sum of theirs."""
+        self._fade(now, fading)
+        self.worked += calls + shift
+        self.failed -= shift
+        self._forget_oldest()
+
+    def copy(self) -> "Reliability":
+        """Another one with the same counts."""
+        burst = self.burst_failed, self.burst_worked, self.suspicion
+        return Reliability(self.failed, self.worked, *burst, self.as_of)
 
     def end_burst(self) -> None:
         """Begin anew: what has come lately was an outage that is over, and no habit."""
@@ -153,6 +169,13 @@ class Reliability:
     def _normal(self, declared: float, shift: float) -> float:
         """The habit that an outage is told from."""
         return min(max(self._habit(declared, 1.0) + shift, RAREST), COMMONEST)
+
+    def _forget_oldest(self) -> None:
+        """Look back on no more than `HABIT_MEMORY` calls: each one beyond that makes those before it lighter."""
+        beyond = self.failed + self.worked - HABIT_MEMORY
+        if beyond > 0:
+            self.failed *= (HABIT_MEMORY / (HABIT_MEMORY + 1)) ** beyond
+            self.worked = HABIT_MEMORY - self.failed
 
     def _fade(self, now: float, fading: Fading) -> None:
         """Bring the counts to what they are worth at `now`."""

@@ -1,49 +1,53 @@
 """What is known of one tool or one provider: all that calls and monitors have said of it."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agentroute.guard.breaker import INSTANT_S, LONGEST_COOL_DOWN_S, Breaker
 from agentroute.guard.retry_budget import RetryBudget
 from agentroute.guard.room import Room
+from agentroute.routing.figures import Figures, Planned
 from agentroute.routing.headroom import RateLimit
 from agentroute.routing.latency import Latency
-from agentroute.routing.reliability import Reliability
 from agentroute.routing.signals import HealthSignal
-
-PRICED_CALLS = 4.0
-"""Calls that the declared price counts for, against those whose price is known."""
 
 RETURNING = 1.25
 """Factor on the weight of a tool that has just come back."""
 
-FADING_PRICE = 0.93
-"""What each further call leaves of the weight of the prices before it."""
-
 SLOW = 1.25
 """A call is slow that took so many times what was declared."""
+
+FEW = 8
+"""From so many calls on, one more that goes as planned tells next to nothing new, and need not count at once."""
+
+BATCH = 32
+"""Calls that may have gone as planned without being counted yet. More of them would: failures do not wait."""
+
+RESTLESS = 12
+"""Calls after one that took long whose durations count at once: enough to move the median, if they are slow as well."""
+
+LONG = 2.0
+"""A call took out of the ordinary long that took so many times what four of five take."""
 
 CURIOSITY = 0.25
 """A slow tool is looked at again after this share of the time that it has been slow for: of all that time, no more than
 so much is lost once it is well. With half, a tool that was slow for two minutes was missed for up to another one."""
 
 
-@dataclass(slots=True)
-class Price:
-    """What calls really cost, as a decaying mean: what is spent is the sum, so here the mean is right."""
+class Taken(NamedTuple):
+    """How long a call took, in the unit of a record: seconds, or multiples of what was expected.
 
-    usd: float = 0.0
-    calls: float = 0.0
+    Attributes:
+        value: That.
+        expected: What was expected of it.
+        slow: What four of five calls were expected to take.
+        leeway: How much longer is no matter, however quick calls are.
+    """
 
-    def paid(self, usd: float) -> None:
-        """Note what a call cost, in USD."""
-        self.usd = self.usd * FADING_PRICE + usd
-        self.calls = self.calls * FADING_PRICE + 1
-
-    def expected(self, declared: float) -> float:
-        """What a call is expected to cost, in USD."""
-        if not self.calls:
-            return declared
-        return (PRICED_CALLS * declared + self.usd) / (PRICED_CALLS + self.calls)
+    value: float
+    expected: float
+    slow: float
+    leeway: float
 
 
 @dataclass(slots=True)
@@ -54,10 +58,15 @@ class Standing:
         breaker: Whether it is in the graph at all.
         room: Calls at once that it was seen to serve.
         retries: How many of its calls may be retries; of those of a tool that has a provider, the provider's counts.
-        reliability: How often calls fail.
-        latency: How long calls take: in seconds for a tool, in multiples of what was declared for a provider.
+        figures: What calls have come to, but for those that are `planned`.
         limit: How much may still be asked.
-        price: What calls cost.
+        planned: Calls of the latest beat that went as planned. They count from the next beat on, all at once, or when
+            a call begins and there are `BATCH` of them.
+        beat: When that beat began (`HealthBoard`).
+        restless: Calls that still count at once, however long they take, because one took long. Or else the first slow
+            ones would make those after them nothing out of the ordinary.
+        changes: How often what was worked out before did not hold any more.
+        upsets: How often that was because of something out of the ordinary.
         flying: The calls under way, oldest first, by the number of their ticket: when each began, and how many had
             worked by then.
         queued: Numbers of the tickets of calls that wait for a turn among those of all runs, and are not made yet.
@@ -80,10 +89,13 @@ class Standing:
     breaker: Breaker
     room: Room
     retries: RetryBudget
-    reliability: Reliability = field(default_factory=Reliability)
-    latency: Latency = field(default_factory=Latency)
+    figures: Figures
     limit: RateLimit = field(default_factory=RateLimit)
-    price: Price = field(default_factory=Price)
+    planned: Planned = field(default_factory=Planned)
+    beat: float = float("-inf")
+    restless: int = 0
+    changes: int = 0
+    upsets: int = 0
     flying: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
     queued: set[int] = field(default_factory=set[int])
     worked: int = 0
@@ -100,6 +112,40 @@ class Standing:
     failed_at: float = float("-inf")
     overheard: HealthSignal | None = None
     published: tuple[float, float, float] | None = None
+    _next: tuple[int, Figures] | None = None  # what will be known in the next beat: with so many of the planned ones
+
+    def known(self, beat: float) -> Figures:
+        """What is known in the beat that begins then. To ask about another one changes nothing."""
+        return self.figures if self.beat == beat or not self.planned.took else self._following()
+
+    def _following(self) -> Figures:
+        """What will be known in the next beat."""
+        count = len(self.planned.took)
+        if self._next is None or self._next[0] != count:
+            self._next = count, self.figures.counting(self.planned, self.beat)
+        return self._next[1]
+
+    def changed(self) -> None:
+        """Note that something out of the ordinary has happened: it counts at once, and who has looked looks again."""
+        self.changes += 1
+        self.upsets += 1
+        self._next = None
+
+    def is_calm(self, now: float) -> bool:
+        """Whether its figures are all there is to say of it: it can be called, and nothing else makes it heavier."""
+        breaker, reliability, retries = self.breaker, self.figures.reliability, self.retries
+        return (
+            breaker.opened_at is None
+            and now - breaker.closed_at >= breaker.was_out_s
+            and not reliability.suspicion
+            and not reliability.burst_failed
+            and self.patience is None
+            and now >= self.limit.counts_until
+            and retries.tokens >= retries.reserve
+            and not self.room.is_known(now)
+            and self.overheard is None
+            and all(signal.factor == 1 or signal.stale(now) for signal in self.signals.values())
+        )
 
     def returning(self, now: float) -> float:
         """Factor on the weight of what has just come back: from `RETURNING` to 1, over as long as it had been out."""
@@ -114,10 +160,14 @@ class Standing:
         Who is only slow is not called, and who is not called would be thought slow for as long as calls are remembered.
         One call is let through after `least_s`, the next ones later and later while it stays slow.
         """
+        return now >= self.trial_at(least_s) - INSTANT_S
+
+    def trial_at(self, least_s: float) -> float:
+        """When it comes to that, if nobody calls it until then; infinity for a tool that is not slow."""
         if self.slow_since is None or self.heard_at is None:
-            return False
+            return float("inf")
         pause_s = min(max(least_s, CURIOSITY * (self.heard_at - self.slow_since)), max(least_s, LONGEST_COOL_DOWN_S))
-        return now - max(self.heard_at, self.begun_at) >= pause_s - INSTANT_S
+        return max(self.heard_at, self.begun_at) + pause_s
 
     def hear(self, signal: HealthSignal) -> None:
         """Take note of a monitor's word, in place of its last one."""
@@ -150,28 +200,62 @@ class Standing:
         """
         if begun < self.refused_from or not self.breaker.acquit(generation):
             return False
-        self.reliability.end_burst()
+        self.changed()
+        self.figures.reliability.end_burst()
         self.room.crowded(len(self.flying) + 1, now)
         return True
 
-    def took(
-        self, number: int, value: float, expected: float, now: float, *, given_up: bool, slow: float | None = None
-    ) -> None:
-        """Note how long a call took. A trial that was not slow shows that what is remembered is past."""
+    def is_usual(self, number: int, taken: Taken, beat: float) -> bool:
+        """Whether how long a call took is nothing out of the ordinary, as far as is known in this beat."""
+        latency = self.known(beat).latency
+        if self.patience is not None or number == self.trial or self.restless or latency.calls < FEW:
+            return False
+        return taken.value <= usual_up_to(latency.quantiles(taken.expected, beat, slow=taken.slow)[1], taken.leeway)
+
+    def took(self, number: int, taken: Taken, beat: float, now: float, *, given_up: bool) -> None:
+        """Count at once how long a call took. A trial that was not slow shows that what is remembered is past."""
+        self.changed()
+        value, expected, slow, leeway = taken
+        if self.figures.latency.calls >= FEW and not given_up:
+            most = self.figures.latency.quantiles(expected, beat, slow=slow)[1]
+            self.restless = RESTLESS if value > usual_up_to(most, leeway) else max(0, self.restless - 1)
         if given_up or value > SLOW * expected:
             self.slow_since = now if self.slow_since is None else self.slow_since
         elif number == self.trial:
-            self.latency = Latency(self.latency.half_life_s)
+            self.figures.latency = Latency(self.figures.latency.half_life_s)
             self.slow_since = None
         if given_up:
             if self.patience is None:
-                self.patience = self.latency.quantiles(expected, now, slow=slow)[1]
-            self.latency.observe_given_up(value, expected, now)
+                self.patience = self.figures.latency.quantiles(expected, beat, slow=slow)[1]
+            self.figures.latency.observe_given_up(value, expected, now)
         else:
             self.patience = None
-            self.latency.observe(value, now)
-            if self.slow_since is not None and self.latency.quantiles(expected, now, slow=slow)[1] <= SLOW * expected:
-                self.slow_since = None  # only now: while it is taken to be slow, somebody has to try it now and then
+            self.figures.latency.observe(value, now)
+            self._reconsider(expected, beat, slow=slow)
+
+    def settle(self, expected: float, beat: float, *, slow: float) -> bool:
+        """Begin another beat: what went as planned before is counted for good; True if something was."""
+        if not self.planned.took:
+            self.beat = beat
+            return False
+        known, before, self.beat = self._following(), self.beat, beat
+        if self.slow_since is None and max(self.planned.timed(), default=0.0) > SLOW * expected:
+            self.slow_since = before
+        self.figures, self._next, self.planned = known, None, Planned()
+        self.changes += 1
+        self._reconsider(expected, beat, slow=slow)
+        return True
+
+    def _reconsider(self, expected: float, beat: float, *, slow: float) -> None:
+        """Take a tool for slow no longer if it is not.
+
+        Only by what is known of all calls: while it is taken to be slow, somebody has to try it now and then.
+        """
+        if (
+            self.slow_since is not None
+            and self.figures.latency.quantiles(expected, beat, slow=slow)[1] <= SLOW * expected
+        ):
+            self.slow_since = None
 
     def overdue(self, allowed_s: float, now: float) -> tuple[int, int]:
         """How many of the calls under way have taken `allowed_s` or longer, and how many have worked meanwhile."""
@@ -183,3 +267,8 @@ class Standing:
                 meanwhile = self.worked - worked
             count += 1
         return count, meanwhile
+
+
+def usual_up_to(most: float, leeway: float) -> float:
+    """What a call may take to be nothing out of the ordinary, where four of five take `most` at most."""
+    return max(LONG * most, most + leeway)

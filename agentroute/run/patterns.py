@@ -1,8 +1,8 @@
-"""Regular expressions over texts from outside, in time that grows no faster than the text.
+r"""Regular expressions over texts from outside, in time that grows no faster than the text.
 
 `re` tries one way after the other, and a hostile text can make it try them for years. RE2 goes all ways at once
-(Thompson, "Regular expression search algorithm", 1968). Its classes ``\\w``, ``\\d``, ``\\s`` and ``\\b`` are of ASCII;
-``\\pL`` is any letter.
+(Thompson, "Regular expression search algorithm", 1968). Its classes ``\w``, ``\d``, ``\s`` and ``\b`` are of ASCII;
+``\pL`` is any letter.
 """
 
 from collections.abc import Callable

@@ -20,7 +20,7 @@ from agentroute.guard.ledger import Reservation
 from agentroute.guard.rate_limits import Headroom
 from agentroute.ids import ArtifactId, AttemptId, NanoUsd, RunId, dollars
 from agentroute.ports import Observer, Tool, Values
-from agentroute.routing.board import Ticket
+from agentroute.routing.entry import Ticket
 from agentroute.run.choices import Call
 from agentroute.run.events import (
     AttemptAbandoned,

@@ -120,7 +120,8 @@ def believed_probes(patch: pytest.MonkeyPatch) -> None:
         signal(self, said, now)
         standing = self._tools.get(ToolId(said.subject))
         if standing is not None and said.factor <= 1:
-            standing.breaker.opened_at, standing.reliability = None, Reliability()
+            standing.breaker.opened_at, standing.figures.reliability = None, Reliability()
+            standing.changed()
 
     patch.setattr(HealthBoard, "signal", heals)
 

@@ -37,28 +37,32 @@ AT_HAND = {"start": "x"}
 def test_a_weight_grows_with_energy_by_its_price_times_all_that_health_multiplies_it_with(
     *, cost: Cost, rates: Rates, wh: float, calls: list[str], left: int | None, factor: float | None
 ) -> None:
-    board, plain = HealthBoard(Health(trip_after=20)), ToolSpec(ToolId("t"), cost=cost, effect="read")
+    plain = ToolSpec(ToolId("t"), cost=cost, effect="read")
     hungry = replace(plain, cost=replace(cost, wh=wh))
-    now = 0.0
-    for call in calls:
-        ticket = board.begin(plain, now)
-        now += 1.0
-        if call == "work":
-            board.succeed(ticket, now)
-        else:
-            board.fail(ticket, now, timed_out=call == "hang")
-    if left is not None:
-        board.hear(board.begin(plain, now), Headroom(left, 10), now)
-    if factor is not None:
-        board.signal(HealthSignal("t", "risk", "m", factor=factor, at=now), now)
-    now += 0.5
+
+    def lived(tool: ToolSpec) -> HealthBoard:
+        board, now = HealthBoard(Health(trip_after=20)), 0.0
+        for call in calls:
+            ticket = board.begin(tool, now)
+            now += 1.0
+            if call == "work":
+                board.succeed(ticket, now)
+            else:
+                board.fail(ticket, now, timed_out=call == "hang")
+        if left is not None:
+            board.hear(board.begin(tool, now), Headroom(left, 10), now)
+        if factor is not None:
+            board.signal(HealthSignal("t", "risk", "m", factor=factor, at=now), now)
+        return board
+
+    board, now = lived(plain), len(calls) + 0.5
     known = board.factors(plain, rates, now)
     times = known.limit * known.returning * known.signal / (1 - known.p_fail)
-    more = board.weight(hungry, rates, now) - board.weight(plain, rates, now)
+    more = lived(hungry).weight(hungry, rates, now) - board.weight(plain, rates, now)
     assert more == pytest.approx(rates.usd_per_wh * wh * NANOS_PER_USD * times, rel=1e-6, abs=1.01)
     if not calls and left is None and factor is None:
         assert times == pytest.approx(1 / (1 - min(cost.risk, 0.95)))
-    assert board.factors(hungry, rates, now).declared >= known.declared
+    assert lived(hungry).factors(hungry, rates, now).declared >= known.declared
 
 
 @settings(max_examples=150, deadline=None)

@@ -15,7 +15,8 @@ from agentroute.guard.breaker import LONGEST_COOL_DOWN_S, MOST_PROBES
 from agentroute.guard.rate_limits import Headroom
 from agentroute.guard.retry_budget import REFILL_S, RetryBudget
 from agentroute.ids import ToolId
-from agentroute.routing.board import HealthBoard, Ticket
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.entry import Ticket
 from agentroute.routing.headroom import RateLimit
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency

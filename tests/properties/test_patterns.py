@@ -1,6 +1,6 @@
-"""Laws of patterns: they find what `re` finds, in time that a text cannot drive up.
+r"""Laws of patterns: they find what `re` finds, in time that a text cannot drive up.
 
-What RE2 reads otherwise than `re` is left out: ``$``, classes beyond ASCII, and case beyond it.
+What RE2 reads otherwise than `re` is left out: ``$``, ``\B`` in nothing, classes beyond ASCII, and case beyond it.
 """
 
 import re
@@ -17,7 +17,7 @@ from agentroute.run.watching import LONGEST_TEXT, IntentRule
 atoms = st.sampled_from(
     ["a", "b", ".", r"\w", r"\W", r"\d", r"\s", "[ab]", "[^a]", "[a-c_]", "k", r"\-", "[-x]", "[^\\s]"]
 )
-anchors = st.sampled_from(["^", r"\b", r"\B", r"\A"])
+anchors = st.sampled_from(["^", r"\b", r"\A"])
 counts = st.sampled_from(["*", "+", "?", "*?", "+?", "??", "{2}", "{0,2}", "{1,}"])
 
 

@@ -64,6 +64,7 @@ def test_a_call_that_waits_for_its_turn_has_its_place_with_the_tool_all_the_same
     board.queued(waiting)
     (_, standing) = next(iter(board.standings()))
     standing.room.crowded(2, 0.0)
+    standing.changed()
     assert not board.admits(tool, 0.0)
     board.forget(board.delayed(waiting, 0.0))
     assert board.admits(tool, 0.0)

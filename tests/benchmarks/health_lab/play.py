@@ -14,7 +14,8 @@ from agentroute.graph.cost import Rates
 from agentroute.graph.tool import ToolSpec
 from agentroute.ids import ToolId
 from agentroute.ports import Monitor
-from agentroute.routing.board import HealthBoard, Ticket
+from agentroute.routing.board import HealthBoard
+from agentroute.routing.entry import Ticket
 from agentroute.routing.expected import Expected
 from agentroute.routing.headroom import Headroom
 from agentroute.routing.health import Health
