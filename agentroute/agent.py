@@ -132,6 +132,8 @@ class Agent:
         self._experience = Experience()
         self._quotas = tuple(quotas)
         board = self._new_board(health or Health())
+        if step_router is not None and not isinstance(step_router, StepRouter):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+            raise DefinitionError("agent", f"step_router must be a StepRouter(...), not {step_router!r}")
         self._services = Services(
             name=name,
             graph=self.graph,
@@ -267,7 +269,7 @@ class Agent:
         services, router = self._services, self._step_router
         if router is None or services.tiers is None:
             return None
-        router.check_steps(self.graph.tiers)
+        router.check(self.graph.tiers)
         keep = router.keep if self._keeps_outcomes and router.log is not None else None
         return TierOutcomes(services.tiers, services.journal, self.graph.tools, keep)
 
@@ -492,16 +494,22 @@ class Agent:
                 for event in first:
                     await runner.record(event)
                 await runner.drive()
-                if self._tier_outcomes is not None:
-                    await self._tier_outcomes.note(runner.run_id, runner.state)
         except anyio.get_cancelled_exc_class():
-            if runner.state.asked is not None:  # else not even its start was recorded
-                with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True):
+                if runner.state.asked is not None:  # else not even its start was recorded
                     await runner.cancel()
+                await self._take_note(runner)
             raise
+        with anyio.CancelScope(shield=True):
+            await self._take_note(runner)
         return result_of(
             runner.run_id, runner.state, duration_s=runner.now(), trace_id=self._surroundings.trace_id(runner.run_id)
         )
+
+    async def _take_note(self, runner: Runner) -> None:
+        """Let the step router learn from a run, if there is one and the run is over."""
+        if self._tier_outcomes is not None:
+            await self._tier_outcomes.note(runner.run_id, runner.state)
 
     async def judge(self, run_id: str, right: float, *, step: str | None = None) -> None:
         """Say how right a run was, or one of its model steps, once that has turned out.

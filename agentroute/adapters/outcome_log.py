@@ -3,18 +3,20 @@
 What turns out later about a run is a line of its own, a judgement: logs are appended to, never rewritten.
 """
 
+import errno
 import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import IO, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agentroute.adapters.json_file import parse_json, reason, told
-from agentroute.errors import ConfigurationError, DocumentError
+from agentroute.errors import ConfigurationError, DefinitionError, DocumentError
 from agentroute.graph.cost import LARGEST
 from agentroute.routing.tiers.outcome import Judgement, Outcome
 from agentroute.routing.tiers.situation import WORD_BUCKETS, Situation, Sketch
@@ -157,7 +159,8 @@ def _entries(path: str | os.PathLike[str]) -> "Iterator[_Record | _Judgement]":
             if not whole:
                 return
             column = error.colno if isinstance(error, json.JSONDecodeError) else 1
-            why = "is nested too deeply" if isinstance(error, RecursionError) else f"is not a line of JSON: {error}"
+            why = f"is not a line of JSON: {error}; if a write was cut off here, take the line out"
+            why = "is nested too deeply" if isinstance(error, RecursionError) else why
             raise DocumentError(file, number, column, why) from None
 
 
@@ -172,14 +175,54 @@ def write_outcomes(path: str | os.PathLike[str], outcomes: Iterable[Outcome | Ju
     """
     written = 0
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "ab", buffering=0) as stream:  # noqa: PTH123  # a descriptor, not a path
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        with open(descriptor, "a+b", buffering=0) as stream:  # noqa: PTH123  # a descriptor, not a path
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConfigurationError(f"{path}: outcomes cannot be written: it is not an ordinary file")
+            _end_line(stream)
             for outcome in outcomes:
-                stream.write((_verdict(outcome) if isinstance(outcome, Judgement) else line_of(outcome)).encode())
+                _append(stream, (_verdict(outcome) if isinstance(outcome, Judgement) else line_of(outcome)).encode())
                 written += 1
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise ConfigurationError(f"{path}: outcomes cannot be written: {reason(error)}") from error
     return written
+
+
+def check_log(path: str | os.PathLike[str]) -> None:
+    """Refuse what no log can be written to, as far as can be told before anything is.
+
+    Raises:
+        DefinitionError: It is no path, or there is something else under that name.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not str(path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DefinitionError("log of outcomes", f"must be a path, not {path!r}")
+    try:
+        kind = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return  # it is not there yet, or cannot be looked at: who writes will say so
+    if not stat.S_ISREG(kind):
+        raise DefinitionError("log of outcomes", f"{path} is not an ordinary file")
+
+
+def _end_line(stream: IO[bytes]) -> None:
+    """Begin a line of one's own after one that somebody who was interrupted has left without an end."""
+    size = stream.seek(0, os.SEEK_END)
+    if size and os.pread(stream.fileno(), 1, size - 1) != b"\n":
+        stream.write(b"\n")
+
+
+def _append(stream: IO[bytes], line: bytes) -> None:
+    """Write a line, or nothing of it.
+
+    Raises:
+        OSError: There is no room for it.
+    """
+    written = stream.write(line)
+    if written < len(line):
+        end = stream.seek(0, os.SEEK_END)
+        with suppress(OSError):  # nobody has written since, or else it stays: whoever reads says where
+            stream.truncate(end - written)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _verdict(judgement: Judgement) -> str:

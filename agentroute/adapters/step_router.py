@@ -1,14 +1,15 @@
 """The step router of an agent: which policy chooses among the tiers of model steps, and what it goes by."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentroute.adapters.outcome_log import write_outcomes
+from agentroute.adapters.outcome_log import check_log, write_outcomes
 from agentroute.adapters.tier_model import TierModel
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import checked
+from agentroute.graph.tool import ToolSpec
 from agentroute.ids import NanoUsd, nanos
 from agentroute.routing.tiers.outcome import Judgement, Outcome
 from agentroute.routing.tiers.pace import Pace
@@ -55,6 +56,12 @@ class StepRouter:
 
     def __post_init__(self) -> None:
         """Check everything now: a run is no place to find out."""
+        for name in ("explore", "least"):
+            checked("step router", name, getattr(self, name), largest=1.0)
+        if not isinstance(self.steps, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+            raise DefinitionError("step router", f"steps must map names to policies, not {self.steps!r}")
+        if self.log is not None:
+            check_log(self.log)
         self.board()
 
     def board(self) -> TierBoard:
@@ -73,17 +80,23 @@ class StepRouter:
             compound=not self.alone,
         )
 
-    def check_steps(self, known: Iterable[str]) -> None:
-        """Refuse policies of steps that there are not.
+    def check(self, tiers: Mapping[str, Sequence[ToolSpec]]) -> None:
+        """Refuse policies of steps that an agent does not have, and a model file that knows none of its tiers.
+
+        Args:
+            tiers: The agent's tiers by the name of the step.
 
         Raises:
             DefinitionError: With their names.
         """
-        steps = set(known)
-        strange = sorted(set(self.steps) - steps)
-        if strange:
-            there = ", ".join(sorted(steps)) or "none"
+        if strange := sorted(set(self.steps) - set(tiers)):
+            there = ", ".join(sorted(tiers)) or "none"
             raise DefinitionError("step router", f"no step {', '.join(strange)} with several tiers; there are: {there}")
+        labels = {spec.tier.tier for specs in tiers.values() for spec in specs if spec.tier is not None}
+        known = set(self._model.chances.tiers)
+        if known and tiers and not known & labels:
+            mine, others = ", ".join(sorted(labels)), ", ".join(sorted(known))
+            raise DefinitionError("step router", f"the model file knows none of {mine}; it knows: {others}")
 
     def keep(self, outcomes: Iterable[Outcome | Judgement]) -> None:
         """Add outcomes to the log, if there is one.
@@ -106,7 +119,11 @@ class StepRouter:
     def _model(self) -> TierModel:
         if self.learned is None:
             return TierModel()
-        return self.learned if isinstance(self.learned, TierModel) else TierModel.load(self.learned)
+        if isinstance(self.learned, TierModel):
+            return self.learned
+        if not isinstance(self.learned, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DefinitionError("step router", f"learned must be a file or a TierModel, not {self.learned!r}")
+        return TierModel.load(self.learned)
 
     def _named(self, given: str | Policy) -> Policy:
         if isinstance(given, str):

@@ -53,7 +53,7 @@ def plan(  # one parameter per option
     elif found.feasible:
         proof = "proven cheapest" if found.optimal else "best found, not proven cheapest"
         click.echo(f"{found.goal}: {' -> '.join(found.tools) or 'nothing to do'}")
-        click.echo(f"expected cost {found.weight:.6f} USD{_included(agent, found)} ({proof})")
+        click.echo(f"expected cost {found.weight:.6f} USD{_included(agent)} ({proof})")
         for warning in found.warnings:
             click.echo(f"warning: {warning}")
     else:
@@ -73,10 +73,9 @@ def _explain(found: "RoutePlan") -> None:
             click.echo(f"{'*' if tier.tool in found.tools else ' '} {tier}")
 
 
-def _included(agent: "Agent", found: "RoutePlan") -> str:
+def _included(agent: "Agent") -> str:
     """What the expected cost holds besides money."""
     rates = agent.rates
     parts = ["time", "risk"] if rates.usd_per_second or rates.usd_per_risk or rates.usd_per_wh else []
     parts += ["energy"] if rates.usd_per_wh else []
-    parts += ["wrong answers"] if found.tiers else []
     return f", {', '.join(parts[:-1])}{' and ' if parts[1:] else ''}{parts[-1]} included" if parts else ""

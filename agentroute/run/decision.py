@@ -303,11 +303,10 @@ class Navigator:
         return self._overtaken or self._tier_changed(after) or "health changed"
 
     def _tier_changed(self, after: tuple[ToolId, ...]) -> str:
-        """Of which step another tier is taken now; empty if of none."""
+        """Of which step the tier is taken now that was chosen last; empty if of none."""
         for step, chosen in self._state.tiers.items():
-            taken = [tool for tool in after if tool in chosen.weights and tool not in self._state.route]
-            if taken:
-                return f"{step}: {chosen.policy} takes {taken[0]}"
+            if chosen.ranking[0] in after and chosen.ranking[0] not in self._state.route:
+                return f"{step}: {chosen.policy} takes {chosen.ranking[0]}"
         return ""
 
     def _closing_guard(self, now: float) -> GuardClosed | None:

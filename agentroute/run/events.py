@@ -90,6 +90,7 @@ class TierChosen:
         weights: What every tool of the step weighs from now on, rising along the ranking.
         right: Chance of each to answer right.
         costs: What an attempt of each is expected to cost, with time, risk, energy and health.
+        usd: Expected price of an attempt of each, and nothing but that.
         propensities: With which chance each would have come first.
         worth: What success was worth.
         detection: Chance that a wrong answer is noticed.
@@ -103,6 +104,7 @@ class TierChosen:
     weights: Mapping[ToolId, NanoUsd]
     right: Mapping[ToolId, float]
     costs: Mapping[ToolId, NanoUsd]
+    usd: Mapping[ToolId, NanoUsd]
     propensities: Mapping[ToolId, float]
     worth: NanoUsd
     detection: float

@@ -20,9 +20,9 @@ class _Reading:
 def outcomes_of(run: RunId, events: Iterable[Event], tools: Mapping[ToolId, ToolSpec]) -> list[Outcome]:
     """One record for each answer that a tier gave, in order.
 
-    An answer that breaks the contract was wrong. One that was accepted was right, if wrong ones may be noticed; else
-    nobody knows. Where nobody can tell right ones, wrong ones alone would mislead: they are not verified until the run
-    is judged. Attempts that brought no answer say nothing.
+    An answer that breaks the contract was wrong. One that was accepted was right, if wrong ones are noticed for
+    certain; else nobody knows. Where nobody can tell right ones, wrong ones alone would mislead: they are not verified
+    until the run is judged. Attempts that brought no answer say nothing.
     """
     reading, found = _Reading(), list[Outcome]()
     for event in events:
@@ -57,15 +57,15 @@ def _outcome(
     """What an answer shows. Of one that was not the first choice, chance had no part in it: the others were out."""
     free = chosen.ranking[0] == event.tool
     rivals = chosen.ranking if free else (event.tool,)
-    failed, noticed = isinstance(event, AttemptFailed), chosen.detection > 0
+    failed, certain = isinstance(event, AttemptFailed), chosen.detection == 1
     return Outcome(
         run=run,
         situation=chosen.situation,
         tier=tier.tier,
         usd=dollars(event.spent),
-        right=0.0 if failed else (1.0 if noticed else None),
-        verified=noticed,
+        right=0.0 if failed else (1.0 if certain else None),
+        verified=certain,
         propensity=chosen.propensities[event.tool] if free else 1.0,
-        tiers={each.tier: dollars(chosen.costs[tool]) for tool in rivals if (each := _tier(tools, tool)) is not None},
+        tiers={each.tier: dollars(chosen.usd[tool]) for tool in rivals if (each := _tier(tools, tool)) is not None},
         detection=chosen.detection,
     )

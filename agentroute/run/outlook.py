@@ -20,7 +20,7 @@ from agentroute.routing.factors import Factors
 from agentroute.routing.router import Problem, Route, cheapest_route
 from agentroute.routing.signals import HealthSignal
 from agentroute.routing.tiers.situation import Situation
-from agentroute.routing.tiers.tier_board import Offer, TierBoard
+from agentroute.routing.tiers.tier_board import Offer, TierBoard, weighed
 from agentroute.routing.tiers.weighed import TierWeighed
 from agentroute.run.events import HAND_OVER, Option, Role
 from agentroute.run.state import RunState
@@ -76,6 +76,9 @@ class Outlook:
     learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])
     tiers: TierBoard | None = None
     who: object = field(default_factory=object)
+    _foresight: dict[str, tuple[object, list[TierWeighed]]] = field(
+        default_factory=dict[str, tuple[object, list[TierWeighed]]], repr=False, compare=False
+    )
 
     def satisfied(self, needs: Iterable[Need]) -> bool:
         """Whether what is at hand meets all of `needs`."""
@@ -221,11 +224,13 @@ class Outlook:
         patient: bool = True,
         past: AttemptId | None = None,
         without: Container[ToolId] = (),
+        firm: bool = False,
     ) -> Route | None:
         """Cheapest route over tools that can be called now; failing that, if `patient`, over those worth a wait.
 
         What is under way is already paid for, but for calls that take too long, and for the one that a way `past` it
-        is asked for. Tools to do `without` have no part in it.
+        is asked for. Tools to do `without` have no part in it. Choices of tiers that hold are kept to; if that leads
+        nowhere, only a `firm` route gives up there.
         """
         if self.expired(now):
             return None
@@ -233,25 +238,29 @@ class Outlook:
         for wait in (False, True) if patient else (False,):
             left = self.ledger.left_once_freed() if wait else self.ledger.left
             usable = [spec for spec in self._usable(now, sunk, patient=wait) if spec.name not in without]
-            kept = self._kept_to(usable)
-            for specs in (usable,) if kept is usable else (kept, usable):
+            kept = self._kept_to(usable, past)
+            for specs in (kept,) if firm or kept is usable else (kept, usable):
                 problem = self._problem(goal, specs, sunk, left.usd, now)
                 route = within_counts(problem, cheapest_route(problem), self._counts(sunk, left))
                 if route is not None:
                     return route
         return None
 
-    def _kept_to(self, usable: list[ToolSpec]) -> list[ToolSpec]:
+    def _kept_to(self, usable: list[ToolSpec], past: AttemptId | None) -> list[ToolSpec]:
         """Without the tiers that a choice which holds has put behind others that can be used.
 
-        By weight alone, what is left of a budget might go to a later step after all, and the choice would be none.
+        By weight alone, what is left of a budget might go to a later step after all, and the choice would be none. What
+        takes too long is not what others are put behind.
         """
-        if not self.state.tiers:
+        state = self.state
+        if not state.tiers:
             return usable
-        behind = set[ToolId]()
-        names = {spec.name for spec in usable}
-        for chosen in self.state.tiers.values():
-            behind.update([tool for tool in chosen.ranking if tool in names][1:])
+        slow = {flight.tool for flight in state.in_flight.values() if flight.attempt in {past, *state.hedged}}
+        names, behind = {spec.name for spec in usable}, set[ToolId]()
+        for chosen in state.tiers.values():
+            ranked = [tool for tool in chosen.ranking if tool in names]
+            first = next((tool for tool in ranked if tool not in slow), None)
+            behind.update(tool for tool in ranked if first is not None and tool not in {first, *slow})
         return [spec for spec in usable if spec.name not in behind] if behind else usable
 
     def _counts(self, sunk: Container[ToolId], left: Limits) -> Counts:
@@ -354,19 +363,26 @@ class Outlook:
         }
 
     def foreseen(self, step: str, goal: GoalId, now: float) -> list[TierWeighed]:
-        """What the tiers of a step are likely to weigh once it can begin: nothing is known of it yet but its name."""
+        """What the tiers of a step are likely to weigh once it can begin: nothing is known of it yet but its name.
+
+        Kept until health, what is known of tiers, or the second is another: routes ask for every step, again and again.
+        """
         if (board := self.tiers) is None:
             return []
+        key = (step, goal, self.board.version, board.version, int(now))
+        if (known := self._foresight.get(step)) is not None and known[0] == key:
+            return known[1]
         offers = self.offers(step, now, goal)
-        right, costs = board.right(Situation(step), offers), {offer.tool: offer.cost for offer in offers}
+        right = board.right(Situation(step), offers)
         choice = board.choose(offers, right, worth=board.worth())
-        chance = choice.propensities
-        return [TierWeighed(t, choice.weights[t], right[t], costs[t], chance[t]) for t in choice.ranking]
+        found = weighed(choice, offers, right)
+        self._foresight[step] = key, found
+        return found
 
     def offers(self, step: str, now: float, goal: GoalId | None = None) -> list[Offer]:
         """The tiers of a step, and what each would weigh if its answers were always right."""
         return [
-            Offer(spec.name, spec.tier, self._by_health(spec, now, goal), spec.cost.worst)
+            Offer(spec.name, spec.tier, self._by_health(spec, now, goal), spec.cost.worst, spec.cost.expected)
             for spec in self.graph.tiers[step]
             if spec.tier is not None
         ]
@@ -405,11 +421,11 @@ class Outlook:
 
         Where there is nothing but the contracts to go by, nothing is said.
         """
-        known = self.graph.alternatives
+        known, chosen = self.graph.alternatives, {tool for each in self.state.tiers.values() for tool in each.weights}
         rivals = set(before) ^ set(after)
         if not before:
             rivals = {other.name for tool in after for other in known[tool]} | {tool for tool in after if known[tool]}
-        found = [self.factors(self.graph.tools[tool], now) for tool in sorted(rivals)]
+        found = [self.factors(self.graph.tools[tool], now) for tool in sorted(rivals - chosen)]
         return tuple(found) if any(factors.notable for factors in found) else ()
 
     def factors(self, spec: ToolSpec, now: float) -> Factors:

@@ -9,7 +9,7 @@ from agentroute.ids import ArtifactId, GoalId, NanoUsd, ToolId, dollars
 from agentroute.routing.tiers.pace import spendable
 from agentroute.routing.tiers.policy import name_of
 from agentroute.routing.tiers.situation import Situation, sketch
-from agentroute.routing.tiers.tier_board import Offer, TierBoard, lifted
+from agentroute.routing.tiers.tier_board import Offer, TierBoard, weighed
 from agentroute.run.events import TierChosen
 from agentroute.run.outlook import Outlook
 
@@ -72,29 +72,48 @@ class TierChoices:
             right,
             worth=worth,
             affordable=affordable,
+            final=self._final(tier.step, leading),
             tried=frozenset(offer.tool for offer in offers if faults.get(offer.tool) == "contract"),
             draw=self.draw() if self.board.explores(tier.step) else None,
         )
-        costs = {offer.tool: offer.cost for offer in offers}
+        tiers = weighed(choice, offers, right)
         return TierChosen(
             at=now,
             step=tier.step,
             policy=name_of(self.board.policy_of(tier.step)),
             situation=situation,
             ranking=choice.ranking,
-            weights=lifted(choice, costs),
+            weights={each.tool: each.weight for each in tiers},
             right=right,
-            costs=costs,
+            costs={each.tool: each.cost for each in tiers},
+            usd={offer.tool: offer.usd for offer in offers},
             propensities=choice.propensities,
             worth=worth,
             detection=tier.detection,
         )
 
     def _leads_on(self, offer: Offer, offers: list[Offer], goal: GoalId, now: float) -> bool:
-        """Whether the goal can still be reached, and paid for, if this tier does the step."""
+        """Whether the goal can be reached, and paid for, if this tier does the step and other choices are kept to."""
         others = frozenset(other.tool for other in offers if other is not offer)
-        route = self.outlook.route_to(goal, now, without=others)
+        route = self.outlook.route_to(goal, now, without=others, firm=True)
         return route is not None and offer.tool in route.tools
+
+    def _final(self, step: str, leading: list[ToolId]) -> frozenset[ToolId]:
+        """Tiers after which no other one could be asked: there is none, or no money for it."""
+        outlook, graph = self.outlook, self.outlook.graph
+        left, least = outlook.money_left, {tool: graph.tools[tool].least.usd for tool in leading}
+        rest = sum(spec.least.usd for spec in self._ahead() if spec.tier is None or spec.tier.step != step)
+        return frozenset(
+            tool
+            for tool in leading
+            if not any(left is None or least[tool] + least[other] + rest <= left for other in leading if other != tool)
+        )
+
+    def _ahead(self) -> list[ToolSpec]:
+        """Tools of the route that have not been called."""
+        state = self.outlook.state
+        under_way = {flight.tool for flight in state.in_flight.values()}
+        return [self.outlook.graph.tools[t] for t in state.route if t not in state.done and t not in under_way]
 
     def _is_free(self, tool: ToolId, now: float) -> bool:
         """Whether it can be called at once: one that has to be waited for comes after all that need not."""
@@ -120,7 +139,7 @@ class TierChoices:
         left, graph = outlook.money_left, outlook.graph
         if left is None:
             return None
-        ahead = [graph.tools[name] for name in outlook.state.route if name not in outlook.state.done]
+        ahead = self._ahead()
         steps = {spec.tier.step for spec in ahead if spec.tier is not None and spec.tier.step in graph.tiers} | {step}
         rest = sum(spec.least.usd for spec in ahead if spec.tier is None or spec.tier.step not in steps)
         prices = [spec.cost.expected for spec in graph.tiers[step]]

@@ -274,7 +274,7 @@ class Executor:
             self._check_finding(about, outputs)
         charged = None if attempt.charged is None else dollars(attempt.charged)
         self._services.board.succeed(flight.ticket, self._services.clock.now(), usd=charged, said=attempt.headroom)
-        self._tell_policies(flight.call.tool, right=True)
+        self._tell_policies(flight.call.tool, accepted=True)
         used, now, started = self._settle(flight, attempt, "expected"), self._now(), flight.started
         tool = started.tool
         events: list[Event] = [
@@ -330,7 +330,7 @@ class Executor:
         else:
             self._tell_health(flight.ticket, failure, attempt.headroom or failure.headroom, timed_out=out_of_time)
         if failure.kind == "contract":
-            self._tell_policies(spec, right=False)
+            self._tell_policies(spec, accepted=False)
         known = failure.for_effect(spec.effect)
         charge: Charge = "worst" if isinstance(error, AnswerLostError) else CHARGED[failure.kind]
         used = self._settle(flight, attempt, charge)
@@ -384,11 +384,11 @@ class Executor:
             self._services.tiers is not None and spec.tier is not None and spec.tier.step in self._outlook.graph.tiers
         )
 
-    def _tell_policies(self, spec: ToolSpec, *, right: bool) -> None:
+    def _tell_policies(self, spec: ToolSpec, *, accepted: bool) -> None:
         """Pass on what an answer says about a tier, where wrong answers can be told from right ones."""
         tiers, tier = self._services.tiers, spec.tier
         if tiers is not None and tier is not None and tier.detection:
-            tiers.saw(tier, right=right)
+            tiers.saw(tier, accepted=accepted)
 
     def _cut_off(self, flight: "Flight", attempt: Attempt) -> list[Event]:
         """The call was cancelled. If it had begun and changes something, nobody knows whether it did.

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from agentroute.errors import ToolError
 from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.budget import Budget
@@ -81,5 +80,5 @@ class Services:
         asking = self.tools[tool]
         try:
             return asking.asked(inputs) if isinstance(asking, Asking) else ""
-        except ToolError:  # the attempt will say so
+        except Exception:  # noqa: BLE001  # prompts and inputs are the user's; the attempt will say so
             return ""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import anyio
 import anyio.to_thread
 
-from agentroute.errors import ConfigurationError, InputError
+from agentroute.errors import ConfigurationError, InputError, JournalError
 from agentroute.graph.cost import checked
 from agentroute.graph.tool import ToolSpec
 from agentroute.ids import NanoUsd, RunId, ToolId
@@ -17,6 +17,9 @@ from agentroute.run.outcomes import outcomes_of
 from agentroute.run.state import RunState
 
 _LOGGER = logging.getLogger("agentroute.runtime")
+
+MOST_JUDGED = 10_000
+"""Judgements that are remembered, so that none counts twice."""
 
 Keep = Callable[[Sequence[Outcome | Judgement]], None]
 
@@ -39,6 +42,7 @@ class TierOutcomes:
         self._journal = journal
         self._tools = tools
         self._keep = keep
+        self._judged: dict[tuple[RunId, str | None], None] = {}
 
     async def note(self, run: RunId, state: RunState) -> None:
         """Take note of a run, if it is over. That its outcomes cannot be kept is logged, and no failure of the run."""
@@ -49,7 +53,7 @@ class TierOutcomes:
             return
         try:
             await self._write(await self._of(run))
-        except ConfigurationError:
+        except (ConfigurationError, JournalError):
             _LOGGER.exception("outcomes of run %s are lost; the run is not", run)
 
     async def judge(self, run: RunId, right: float, step: str | None) -> None:
@@ -65,9 +69,12 @@ class TierOutcomes:
         if not outcomes:
             what = "chose among no tiers" if step is None else f"chose no tier of a step {step!r}"
             raise InputError(f"run {run!r} {what}, so there is nothing to judge")
-        self._board.judged(outcomes, verdict.right)
-        if self._keep is not None:
-            await self._write([verdict])
+        await self._write([verdict])
+        if (run, step) not in self._judged:  # the log goes by the last judgement, what is counted here by the first
+            self._judged[run, step] = None
+            while len(self._judged) > MOST_JUDGED:
+                del self._judged[next(iter(self._judged))]
+            self._board.judged(outcomes, verdict.right)
 
     async def _of(self, run: RunId) -> list[Outcome]:
         records = await self._journal.read(run)

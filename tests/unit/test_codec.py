@@ -39,6 +39,7 @@ def seen_events() -> list[Event]:
         weights=weights,
         right=odds,
         costs=weights,
+        usd=weights,
         propensities={search: 0.95, spare: 0.05},
         worth=NanoUsd(100),
         detection=1.0,

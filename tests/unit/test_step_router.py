@@ -474,9 +474,11 @@ def test_what_was_learned_beforehand_comes_before_what_was_seen() -> None:
     chances = Chances({}, {"small": TierWeights(base=0.0, own={})})
     board = TierBoard(Learned(), Pace(1.0), chances=chances)
     for _ in range(50):
-        board.saw(StepTier("answer", "small"), right=True)
-        board.saw(StepTier("answer", "large"), right=True)
-    offers = [Offer(ToolId(name), StepTier("answer", name), NanoUsd(1), NanoUsd(1)) for name in ("small", "large")]
+        board.saw(StepTier("answer", "small", detection=1.0), accepted=True)
+        board.saw(StepTier("answer", "large", detection=1.0), accepted=True)
+    offers = [
+        Offer(ToolId(name), StepTier("answer", name), NanoUsd(1), NanoUsd(1), NanoUsd(1)) for name in ("small", "large")
+    ]
     right = board.right(Situation("answer"), offers)
     assert right[ToolId("small")] == 0.5
     assert right[ToolId("large")] == pytest.approx((4 + 50) / 55)
@@ -487,11 +489,11 @@ def test_a_chance_follows_answers_in_the_right_direction(*, history: list[bool],
     """A right answer never lowers a chance, a wrong one never raises it, and of late means some hundred answers."""
     seen = Seen()
     for answer in history:
-        seen.take(right=answer)
+        seen.take(float(answer))
     before = seen.chance(declared)
     assert 0 <= before <= 1
     after = replace(seen)
-    after.take(right=latest)
+    after.take(float(latest))
     moved = after.chance(declared) - before
     halved = seen.right + seen.wrong >= MOST_COUNTED
     if not halved:

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, assert_never
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import checked
 from agentroute.ids import NanoUsd, ToolId
+from agentroute.routing.tiers.chances import RAREST
 from agentroute.routing.tiers.question import HEAVIEST, Choice, Question, Tier
 
 GREED: Final = 20.0
@@ -120,9 +121,9 @@ def _folded(question: Question) -> dict[ToolId, NanoUsd]:
     left_out: list[Tier] = []
     ahead: float | None = None
     for tier in reversed(untried):
-        unnoticed = 1.0 if ahead is None else 1.0 - question.detection
-        noticed = 0.0 if ahead is None else question.detection * ahead
-        total = tier.cost + (1.0 - tier.p) * (unnoticed * question.worth + noticed)
+        detection = 0.0 if tier.final else question.detection
+        after = question.worth if ahead is None else (1.0 - detection) * question.worth + detection * ahead
+        total = tier.cost + (1.0 - max(tier.p, RAREST)) * after
         if ahead is not None and total >= ahead:
             left_out.append(tier)
             continue

@@ -21,12 +21,14 @@ class Tier:
             if its answers were always right.
         worst: Price of an attempt at its worst, in nano-dollars.
         p: Chance that an answer is right.
+        final: Nothing could follow: a wrong answer is noticed in vain.
     """
 
     name: ToolId
     cost: NanoUsd
     worst: NanoUsd
     p: float
+    final: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no weight could be computed from.
@@ -86,8 +88,9 @@ class Question:
 
     def weight(self, tier: Tier) -> NanoUsd:
         """Expected cost until an answer is accepted, and what is lost if it is wrong, in nano-dollars."""
-        paid = tier.cost * attempts(tier.p, self.detection)
-        lost = self.worth * loss(right(tier.p, self.detection), compound=self.compound)
+        noticed = 0.0 if tier.final else self.detection
+        paid = tier.cost * attempts(tier.p, noticed)
+        lost = self.worth * loss(right(tier.p, noticed), compound=self.compound)
         return NanoUsd(min(HEAVIEST, round(paid + lost)))
 
 

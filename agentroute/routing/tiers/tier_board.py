@@ -9,22 +9,20 @@ from typing import Final
 
 from agentroute.graph.tool import StepTier
 from agentroute.ids import NanoUsd, ToolId, nanos
+from agentroute.routing.tiers.accepted import right
 from agentroute.routing.tiers.chances import Chances
 from agentroute.routing.tiers.outcome import Outcome
 from agentroute.routing.tiers.pace import Pace, Spending
 from agentroute.routing.tiers.policy import Learned, Policy, decide
 from agentroute.routing.tiers.question import HEAVIEST, Choice, Question, Tier
 from agentroute.routing.tiers.situation import Situation
+from agentroute.routing.tiers.weighed import TierWeighed
 
 DECLARED_STRENGTH: Final = 5.0
 """Answers that a declared chance counts for, beside those that were seen."""
 
 MOST_COUNTED: Final = 200.0
 """Answers that are counted; beyond that, older ones count half, so that what is counted is of late."""
-
-
-MOSTLY: Final = 0.5
-"""From here on, what was judged counts as right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +34,34 @@ class Offer:
         tier: Which tier of which step it is.
         cost: What it would weigh if its answers were always right: price, time, risk, energy and health.
         worst: Price of an attempt at its worst.
+        usd: Expected price of an attempt, and nothing but that.
     """
 
     tool: ToolId
     tier: StepTier
     cost: NanoUsd
     worst: NanoUsd
+    usd: NanoUsd
 
 
 @dataclass(slots=True)
 class Seen:
-    """Answers of a tier to a step that something has checked."""
+    """Answers of a tier to a step that something has checked; shares of one where it cannot tell for certain."""
 
     right: float = 0.0
     wrong: float = 0.0
 
-    def take(self, *, right: bool) -> None:
-        """Count one more."""
+    def take(self, right: float) -> None:
+        """Count one more that was right with this chance."""
         if self.right + self.wrong >= MOST_COUNTED:
             self.right, self.wrong = self.right / 2, self.wrong / 2
         self.right += right
-        self.wrong += not right
+        self.wrong += 1.0 - right
+
+    def correct(self, right: float) -> None:
+        """Count one otherwise that was counted as right."""
+        moved = min(self.right, 1.0 - right)
+        self.right, self.wrong = self.right - moved, self.wrong + moved
 
     def chance(self, declared: float) -> float:
         """Mean of the Beta distribution that what was declared and what was seen make together."""
@@ -78,6 +83,7 @@ class TierBoard:
         pace: What success is worth now.
         meant: What a run is meant to take, in nano-dollars; None: `pace` stays as it is.
         compound: Whether one wrong step spoils the run.
+        version: Grows with everything that is learned.
     """
 
     policy: Policy
@@ -87,6 +93,7 @@ class TierBoard:
     spending: Spending | None = None
     meant: NanoUsd | None = None
     compound: bool = True
+    version: int = 0
     _seen: dict[tuple[str, str], Seen] = field(default_factory=dict[tuple[str, str], Seen])
 
     def policy_of(self, step: str) -> Policy:
@@ -122,6 +129,7 @@ class TierBoard:
         *,
         worth: NanoUsd,
         affordable: frozenset[ToolId] | None = None,
+        final: frozenset[ToolId] = frozenset(),
         tried: frozenset[ToolId] = frozenset(),
         draw: float | None = None,
     ) -> Choice:
@@ -132,12 +140,13 @@ class TierBoard:
             right: Chance of each to answer right.
             worth: What success is worth.
             affordable: Those that may be taken; all, if left out.
+            final: Those after which no other could be taken: that their answer was wrong would be noticed in vain.
             tried: Those whose answer to this very step was wrong.
             draw: A random number from [0, 1); None: chance has no part in it.
         """
         tier = offers[0].tier
         question = Question(
-            tiers=[Tier(offer.tool, offer.cost, offer.worst, right[offer.tool]) for offer in offers],
+            tiers=[Tier(o.tool, o.cost, o.worst, right[o.tool], final=o.tool in final) for o in offers],
             affordable=frozenset(offer.tool for offer in offers) if affordable is None else affordable,
             worth=worth,
             detection=tier.detection,
@@ -149,34 +158,51 @@ class TierBoard:
 
     # ---------------------------------------------------------------- what comes of it
 
-    def saw(self, tier: StepTier, *, right: bool) -> None:
-        """Count an answer that something or somebody has checked."""
-        self._count(tier.step, tier.tier, right=right)
+    def saw(self, tier: StepTier, *, accepted: bool) -> None:
+        """Count an answer that was accepted, or refused, where wrong ones are noticed with some chance.
 
-    def _count(self, step: str, tier: str, *, right: bool) -> None:
-        self._seen.setdefault((step, tier), Seen()).take(right=right)
+        Of an accepted one that may be wrong all the same, its chance to be right by what is known counts (the
+        expectation step of Dempster, Laird and Rubin 1977), so that in the end it is the tier's own that is known.
+        """
+        self._count(tier.step, tier.tier, right(self._declared(tier), tier.detection) if accepted else 0.0)
 
-    def judged(self, outcomes: Sequence[Outcome], right: float) -> None:
-        """Count what turned out about answers that nothing had checked when they came.
+    def judged(self, outcomes: Sequence[Outcome], verdict: float) -> None:
+        """Count what turned out about answers that were accepted.
 
         Of a run that was not right, with several such answers, nobody knows which of them it was.
         """
-        unchecked = [outcome for outcome in outcomes if outcome.right is None]
-        if right >= MOSTLY or len(unchecked) == 1:
-            for outcome in unchecked:
-                self._count(outcome.situation.step, outcome.tier, right=right >= MOSTLY)
+        accepted = [outcome for outcome in outcomes if outcome.right != 0]
+        if verdict < 1 and len(accepted) > 1:
+            return
+        for outcome in accepted:
+            if outcome.right is None:
+                self._count(outcome.situation.step, outcome.tier, verdict)
+            else:
+                self.version += 1
+                self._seen.setdefault((outcome.situation.step, outcome.tier), Seen()).correct(verdict)
+
+    def _count(self, step: str, tier: str, share: float) -> None:
+        self.version += 1
+        self._seen.setdefault((step, tier), Seen()).take(share)
 
     def spent(self, usd: NanoUsd) -> None:
         """Take note of what a run has taken."""
         if self.meant is not None:
+            self.version += 1
             self.pace = self.pace.after(usd, self.meant)
 
 
-def lifted(choice: Choice, costs: Mapping[ToolId, NanoUsd]) -> dict[ToolId, NanoUsd]:
-    """Weights of a choice, and of those that cannot be taken, which come after all that can; none below its cost."""
-    weights = dict(choice.weights)
-    floor = max(weights.values(), default=NanoUsd(0))
-    for tool in sorted(costs.keys() - weights.keys(), key=lambda tool: (costs[tool], tool)):
-        floor = NanoUsd(min(HEAVIEST, max(floor + 1, costs[tool])))
-        weights[tool] = floor
-    return weights
+def weighed(choice: Choice, offers: Sequence[Offer], right: Mapping[ToolId, float]) -> list[TierWeighed]:
+    """What tiers weigh among all tools, in the order of a choice; those that cannot be taken come last.
+
+    The first weighs what it costs, as other tools do, of which nobody knows how often they are right: what wrong
+    answers would cost counts between the tiers alone. Weights rise along the ranking, and none is below its cost.
+    """
+    costs, found = {offer.tool: offer.cost for offer in offers}, list[TierWeighed]()
+    rest = sorted(costs.keys() - choice.weights.keys(), key=lambda tool: (costs[tool], tool))
+    spared = choice.weights[choice.ranking[0]] - costs[choice.ranking[0]] if choice.ranking else 0
+    floor = -1
+    for tool in (*choice.ranking, *rest):
+        floor = min(HEAVIEST, max(floor + 1, costs[tool], choice.weights.get(tool, spared) - spared))
+        found.append(TierWeighed(tool, NanoUsd(floor), right[tool], costs[tool], choice.propensities.get(tool, 0.0)))
+    return found
