@@ -110,7 +110,7 @@ def train(log: Path, *, out: Path | None, plot: Path | None, as_json: bool, quie
 def replay(log: Path, *, policies: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Estimate from LOG what other policies would have cost, and how often they would have been right.
 
-    A step that was decided by chance says something about every tier that might have been taken; records count by the
+    A step that was decided by chance says something about every tier that might have been taken; steps count by the
     inverse of the logged propensity. Where the log says nothing about a policy, that is said.
     """
     _need_numpy()

@@ -165,13 +165,13 @@ def _replayed_json(each: Replayed) -> dict[str, Any]:
 
 def _print_replayed(found: Mapping[str, Replayed]) -> None:
     first = next(iter(found.values()))
-    rows = [("POLICY", "RIGHT", "USD A STEP", "RIGHT, ROBUST", "USD, ROBUST", "WORTH RECORDS")]
-    rows.append(("as logged", _share(first.logged_right), _usd(first.logged_usd), "", "", f"{first.records:,}"))
+    rows = [("POLICY", "RIGHT", "USD A STEP", "RIGHT, ROBUST", "USD, ROBUST", "WORTH STEPS")]
+    rows.append(("as logged", _share(first.logged_right), _usd(first.logged_usd), "", "", f"{first.steps:,}"))
     for name, each in found.items():
         estimates = (_share(each.right), _usd(each.usd), _share(each.robust_right), _usd(each.robust_usd))
         rows.append((name, *estimates, f"{each.overlap.effective:,.0f}"))
     click.echo(_columns(rows))
-    click.echo("\nMeans and 95% intervals, a step. Steps are taken as they came.")
+    click.echo("\nMeans and 95% intervals, a step with all its attempts. Steps are taken as they came.")
     if first.left_out:
         click.echo(f"{first.left_out:,} records left out: without a verdict, or not verified")
     for name, each in found.items():

@@ -434,10 +434,10 @@ class Outlook:
         return self.board.factors(spec, self.rates, now + self.origin, self.expected(spec), also=also)
 
     def weight(self, spec: ToolSpec, now: float, goal: GoalId | None = None) -> NanoUsd:
-        """Expected cost until the tool succeeds, under current health; of a tier, what was chosen for its step."""
+        """Expected cost until the tool succeeds, by its health; of a tier, at least what was chosen for its step."""
+        known = self._by_health(spec, now, goal)
         chosen = None if spec.tier is None else self.state.tiers.get(spec.tier.step)
-        weight = None if chosen is None else chosen.weights.get(spec.name)
-        return self._by_health(spec, now, goal) if weight is None else weight
+        return known if chosen is None else max(known, chosen.weights.get(spec.name, known))
 
     def _by_health(self, spec: ToolSpec, now: float, goal: GoalId | None) -> NanoUsd:
         also = self.signals_about(spec) if self.state.signals else ()

@@ -1,7 +1,7 @@
 """What another policy would have reached, told from what the one that was followed has reached.
 
-Each record counts for ``w``: the chance with which the other policy would have taken the tier that was taken, over the
-chance with which it was taken. Estimates are means over records, their errors those of sums over runs: attempts of one
+Each step counts for ``w``: the chance with which the other policy would have taken the tiers that were taken, over the
+chance with which they were taken. Estimates are means over steps, their errors those of sums over runs: steps of one
 run are no independent observations.
 """
 
@@ -19,7 +19,7 @@ Z_95: Final = 1.959963984540054
 """Standard errors on either side of an estimate that hold the truth 19 times in 20, of many runs."""
 
 FEWEST_EFFECTIVE: Final = 30.0
-"""Records that an estimate must be worth, or it is none."""
+"""Steps that an estimate must be worth, or it is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Overlap:
     """Whether a log says anything about a policy.
 
     Attributes:
-        effective: Records that the estimate is worth: ``(sum w)^2 / sum w^2`` (Kish 1965).
-        matched: Share of the records where the tier was taken that the policy would most likely take.
+        effective: Steps that the estimate is worth: ``(sum w)^2 / sum w^2`` (Kish 1965).
+        matched: Share of the steps where the tiers were taken that the policy would most likely take.
         support: Mean weight with its interval. 1 if the log could have taken whatever the policy would.
     """
 
@@ -49,16 +49,16 @@ class Overlap:
     def why_not(self) -> str | None:
         """Why there is no estimate; None: there is one."""
         if self.effective < FEWEST_EFFECTIVE:
-            return f"it is worth {self.effective:.0f} records of this policy, and {FEWEST_EFFECTIVE:.0f} are needed"
+            return f"it is worth {self.effective:.0f} steps of this policy, and {FEWEST_EFFECTIVE:.0f} are needed"
         slack = 1.5 * (self.support.high - self.support.low) + 0.02  # three standard errors, and rounding
         if abs(self.support.mean - 1.0) > slack:
             why = "could never take what this policy would" if self.support.mean < 1.0 else "has wrong propensities"
-            return f"its records count {self.support.mean:.2f} each instead of 1, so somewhere it {why}"
+            return f"its steps count {self.support.mean:.2f} each instead of 1, so somewhere it {why}"
         return None
 
 
 def overlap(weights: Floats, matched: NDArray[np.bool_], runs: NDArray[np.int64]) -> Overlap:
-    """Judge the weights of records; `runs` numbers the run of each."""
+    """Judge the weights of steps; `runs` numbers the run of each."""
     squares = float(np.sum(weights * weights))
     effective = float(np.sum(weights)) ** 2 / squares if squares else 0.0
     return Overlap(effective, float(np.mean(matched)), average(weights, runs))
@@ -82,10 +82,10 @@ def doubly_robust(values: Floats, weights: Floats, said: Floats, planned: Floats
 
     Args:
         values: What was observed.
-        weights: Of the records.
+        weights: Of the steps.
         said: What the model says of the tier that was taken.
         planned: What it says of what the policy would take.
-        runs: Number of the run of each record.
+        runs: Number of the run of each step.
     """
     return average(planned + weights * (values - said), runs)
 

@@ -1,8 +1,8 @@
 """What a tier policy would have cost, and how often it would have been right, told from the log of another one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from agentroute.training.estimates import (
 )
 from agentroute.training.rows import Floats
 from agentroute.training.train import FOLDS, learned, samples
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 UNKNOWN: Final = 0.5
 """Chance of a tier of which nothing was learned."""
@@ -50,22 +47,24 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What would have come of a policy, a step.
+    """What would have come of a policy, a step: however many attempts it takes.
 
     Attributes:
         records: Records that it is told from.
+        steps: Steps that these are attempts of.
         left_out: Those without a verdict.
         overlap: Whether the log says anything about it.
-        logged_right: How right the steps were, as logged.
-        logged_usd: What a step cost, as logged.
+        logged_right: How right the steps were in the end, as logged.
+        logged_usd: What a step cost with all its attempts, as logged.
         right: How right they would have been, self-normalised; None if the log does not say.
         usd: What a step would have cost.
         robust_right: The same, doubly robust.
         robust_usd: The same.
-        tiers: Share of the steps that each tier would have been taken in.
+        tiers: Share of the steps that each tier would have been taken in first.
     """
 
     records: int
+    steps: int
     left_out: int
     overlap: Overlap
     logged_right: Estimate
@@ -82,10 +81,11 @@ def replay(
 ) -> Replayed:
     """Estimate what a policy would have reached.
 
+    Attempts of a step count as one: what is asked again follows from what was asked first, and so does what that costs.
     Steps are taken as they came: that another answer leads to other steps later on is not seen.
 
     Args:
-        outcomes: A log.
+        outcomes: A log; attempts of a step in order.
         plan: The policy, and what it is told.
         said: Chance of every tier of each record, from a model that has not seen it: see `unseen_chances`.
         unverified: Whether outcomes that nobody has checked count too.
@@ -100,40 +100,81 @@ def replay(
     ]
     if not chosen:
         raise DefinitionError("replay", "no record of the log says whether the answer was right")
-    known = [outcome for outcome, _ in chosen]
-    taken = [_propensities(outcome, chances, plan) for outcome, chances in chosen]
-    runs = numbered([outcome.run for outcome in known])
-    weights = _numbers(known, lambda n, outcome: taken[n][outcome.tier] / outcome.propensity)
-    matched: NDArray[np.bool_] = _numbers(known, lambda n, outcome: float(_likeliest(taken[n]) == outcome.tier)) > 0
-    right = _numbers(known, lambda _, outcome: outcome.right or 0.0)
-    usd = _numbers(known, lambda _, outcome: outcome.usd)
+    steps = _steps([outcome for outcome, _ in chosen], [_propensities(*each, plan) for each in chosen])
+    runs = numbered([step.first.run for step in steps])
+    weights = _numbers(step.weight for step in steps)
+    right = _numbers(step.right for step in steps)
+    usd = _numbers(step.usd for step in steps)
     result = Replayed(
-        records=len(known),
-        left_out=len(outcomes) - len(known),
-        overlap=overlap(weights, matched, runs),
+        records=len(chosen),
+        steps=len(steps),
+        left_out=len(outcomes) - len(chosen),
+        overlap=overlap(weights, _numbers(step.matched for step in steps) > 0, runs),
         logged_right=average(right, runs),
         logged_usd=average(usd, runs),
         right=None,
         usd=None,
         robust_right=None,
         robust_usd=None,
-        tiers=_shares(taken),
+        tiers=_shares([step.planned for step in steps]),
     )
     if result.overlap.why_not is not None:
         return result
 
-    def robust(values: Floats, told: Callable[[int, str], float]) -> Estimate:
-        own = _numbers(known, lambda n, outcome: told(n, outcome.tier))
-        planned = _numbers(known, lambda n, _: sum(p * told(n, tier) for tier, p in taken[n].items()))
+    def robust(values: Floats, told: Callable[[_Step, str], float]) -> Estimate:
+        own = _numbers(told(step, step.first.tier) for step in steps)
+        planned = _numbers(sum(p * told(step, tier) for tier, p in step.planned.items()) for step in steps)
         return doubly_robust(values, weights, own, planned, runs)
 
     return replace(
         result,
         right=self_normalised(right, weights, runs),
         usd=self_normalised(usd, weights, runs),
-        robust_right=robust(right, lambda n, tier: chosen[n][1][tier]),
-        robust_usd=robust(usd, lambda n, tier: known[n].tiers[tier]),
+        robust_right=robust(right, lambda step, tier: chosen[step.place][1][tier]),
+        robust_usd=robust(usd, lambda step, tier: step.first.tiers[tier]),
     )
+
+
+@dataclass(slots=True)
+class _Step:
+    """The attempts of a step, as one: what another policy would have done first decides what had to be done again.
+
+    Attributes:
+        place: Number of its first record.
+        first: That record.
+        planned: With which chance the policy would have taken each tier first.
+        weight: Chance of all its choices by the policy, over that by which they were made.
+        matched: Whether they are the likeliest of the policy.
+        right: How right the last answer was.
+        usd: What all of them cost.
+    """
+
+    place: int
+    first: Outcome
+    planned: Mapping[str, float]
+    weight: float = 1.0
+    matched: bool = True
+    right: float = 0.0
+    usd: float = 0.0
+
+    def take(self, outcome: Outcome, taken: Mapping[str, float]) -> None:
+        """Add an attempt."""
+        self.weight *= taken[outcome.tier] / outcome.propensity
+        self.matched = self.matched and _likeliest(taken) == outcome.tier
+        self.right = outcome.right or 0.0
+        self.usd += outcome.usd
+
+
+def _steps(known: Sequence[Outcome], taken: Sequence[Mapping[str, float]]) -> list[_Step]:
+    """Put records of one step together: one after a failure goes on with what the run did of it before."""
+    steps, latest = list[_Step](), dict[tuple[str, str], _Step]()
+    for place, (outcome, planned) in enumerate(zip(known, taken, strict=True)):
+        key = outcome.run, outcome.situation.step
+        if key not in latest or not outcome.situation.retries:
+            latest[key] = _Step(place, outcome, planned)
+            steps.append(latest[key])
+        latest[key].take(outcome, planned)
+    return steps
 
 
 def unseen_chances(
@@ -197,5 +238,5 @@ def _shares(taken: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return dict(sorted(shares.items()))
 
 
-def _numbers(known: Sequence[Outcome], told: Callable[[int, Outcome], float]) -> Floats:
-    return np.array([told(number, outcome) for number, outcome in enumerate(known)], dtype=np.float64)
+def _numbers(values: Iterable[float]) -> Floats:
+    return np.array(list(values), dtype=np.float64)

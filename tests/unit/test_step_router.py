@@ -2,20 +2,26 @@
 
 import json
 import logging
+import os
+import random
+import resource
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentroute.adapters.outcome_log import read_outcomes
+from agentroute.adapters.outcome_log import read_outcomes, write_outcomes
 from agentroute.adapters.step_router import StepRouter
 from agentroute.adapters.tier_model import TierModel
-from agentroute.errors import DefinitionError, InputError, UnknownRunError
+from agentroute.errors import ConfigurationError, DefinitionError, InputError, UnknownRunError
+from agentroute.graph.cost import Rates
 from agentroute.graph.tool import StepTier
 from agentroute.guard.budget import Budget
 from agentroute.ids import NanoUsd, RunId, ToolId, nanos
@@ -26,12 +32,13 @@ from agentroute.routing.tiers.pace import Pace, Spending
 from agentroute.routing.tiers.policy import AlwaysCheap, Learned
 from agentroute.routing.tiers.situation import Situation
 from agentroute.routing.tiers.tier_board import DECLARED_STRENGTH, MOST_COUNTED, Offer, Seen, TierBoard
-from agentroute.run.events import AttemptStarted, AttemptSucceeded, RouteChosen, TierChosen
+from agentroute.run.events import AttemptStarted, AttemptSucceeded, Hedged, RouteChosen, TierChosen
 from agentroute.run.outcomes import outcomes_of
 from agentroute.run.state import fold
-from agentroute.testing.fakes import fake_tool
+from agentroute.testing.fakes import FakeTool, fake_tool
 from agentroute.testing.faults import Fault
 from agentroute.testing.virtual_time import run_virtual
+from agentroute.testing.world import World
 from tests.laboratory import Experiment, bench, experiment, in_virtual_time
 
 GOALS = {"answered": ["answer"]}
@@ -247,6 +254,90 @@ def test_what_is_left_is_rationed_by_what_steps_have_cost() -> None:
     assert poor[0] < nanos(0.5)
 
 
+def beside(large: float, small: float = 0.01, **options: Any) -> list[Tool]:
+    """Two steps that can be done at once, and what joins them."""
+    both = [(step, name, usd) for step in ("a", "b") for name, usd in (("small", small), ("large", large))]
+    return [
+        *(tier(f"{step}@{name}", usd, step=step, **options) for step, name, usd in both),
+        fake_tool("join", ["a", "b"], ["done"]),
+    ]
+
+
+def test_two_steps_at_once_take_no_money_from_each_other() -> None:
+    """Money for one upgrade: whoever chooses first has it, and what is recorded is what is called."""
+    router = StepRouter(policy="always-expensive")
+    run = experiment(beside(0.05), {"done": ["done"]}, step_router=router, budget=Budget(usd=0.07))
+    chosen = [each.ranking[0] for each in run.of(TierChosen)]
+    assert sorted(attempts(run)) == sorted([*chosen, "join"]) == ["a@large", "b@small", "join"]
+
+
+@in_virtual_time
+async def test_experiments_of_two_steps_at_once_are_as_frequent_as_the_record_says() -> None:
+    router = StepRouter(explore=0.9, usd_per_success=0.05)
+    tried = bench(beside(0.05, 0.04), {"done": ["done"]}, step_router=router, budget=Budget(usd=0.095), yields=False)
+    runs = [await tried.run(f"run-{number}") for number in range(300)]
+    for step in "ab":
+        large = ToolId(f"{step}@large")
+        choices = [chosen for run in runs for chosen in run.of(TierChosen) if chosen.step == step]
+        assert len(choices) == len(runs)
+        expected = sum(chosen.propensities.get(large, 0.0) for chosen in choices)
+        called = sum(large in attempts(run) for run in runs)
+        assert sum(chosen.ranking[0] == large for chosen in choices) == called
+        assert abs(called - expected) < 30  # more than three standard deviations
+
+
+def test_a_refusal_is_worth_nothing_without_money_for_another_answer() -> None:
+    """The small tier alone would be refused in vain: whoever can pay for one call of the large one makes that one."""
+    wrong = [Fault(type="wrong", target="small")]
+    for policy in ("learned", "cascade"):
+        router = StepRouter(policy=policy, usd_per_success=1.0)
+        run = experiment(pair(), GOALS, faults=wrong, step_router=router, budget=Budget(usd=0.0105))
+        assert (attempts(run), run.result.outcome) == (["large"], "succeeded"), policy
+
+
+def test_a_plain_tool_competes_with_the_price_of_a_tier() -> None:
+    """Nobody knows how often a plain tool is wrong: tiers do not lose to it by what wrong answers would cost."""
+    plain = fake_tool("plain", ["start"], ["answer"], usd=0.03)
+    for detection in (0.0, 0.5, 1.0):
+        tools = [tier("small", 0.01, detection=detection), tier("large", 0.02, detection=detection), plain]
+        run = experiment(tools, GOALS, step_router=StepRouter(policy="always-cheap"))
+        assert attempts(run) == ["small"]
+        assert run.agent.plan().weight == pytest.approx(0.01, rel=1e-3)
+
+
+@in_virtual_time
+async def test_a_tier_that_hangs_is_hedged_by_another_one() -> None:
+    tools = [tier(name, usd, latency_s=0.1, seconds=0.1) for name, usd in (("small", 0.001), ("large", 0.01))]
+    slow = Fault(type="latency", target="small", latency_s=8.0, from_s=5.0)
+    tried = bench(
+        tools,
+        GOALS,
+        faults=[slow],
+        step_router=StepRouter(policy="always-cheap"),
+        budget=Budget(deadline_s=10),
+        rates=Rates(usd_per_second=1.0),
+    )
+    tried.injector.start()
+    await tried.run("before")
+    await anyio.sleep(6)
+    run = await tried.run("after")
+    assert run.of(Hedged)[0].after == ("large",)
+    assert run.result.route == ["large"]
+
+
+class Mute(FakeTool):
+    """Cannot say what it would ask."""
+
+    def asked(self, inputs: object) -> str:
+        raise ZeroDivisionError(f"of {inputs}")
+
+
+def test_what_prompts_and_inputs_raise_ends_in_the_attempt() -> None:
+    tools = [Mute(made.spec, World()) for made in pair()]
+    run = experiment(tools, GOALS, step_router=StepRouter(policy="always-cheap"))
+    assert attempts(run) == ["small"]
+
+
 # -------------------------------------------------------------------- chance
 
 
@@ -337,6 +428,53 @@ def test_who_took_the_place_of_the_first_was_no_choice_of_chance() -> None:
     assert (free.propensity, len(free.tiers)) == (chosen.propensities[chosen.ranking[0]], 2)
 
 
+async def _cut_off(path: Path) -> None:
+    tools = [*pair(), fake_tool("post", ["answer"], ["posted"], seconds=60.0)]
+    tried = bench(tools, {"posted": ["posted"]}, step_router=StepRouter(log=path))
+    with anyio.move_on_after(5):
+        await tried.agent.run(inputs={"start": "given"})
+
+
+def test_answers_of_runs_that_are_cut_off_are_logged_too(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    run_virtual(_cut_off, path)
+    assert logged(path) == [("small", 1.0, True, 1.0)]
+
+
+def test_a_line_that_was_cut_off_costs_no_other_one(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    path.write_text('{"version": "1", "run": "torn')
+    experiment(pair(), GOALS, step_router=StepRouter(log=path))
+    assert len(path.read_text().splitlines()) == 2
+    with pytest.raises(DefinitionError, match=r"outcomes\.jsonl:1:.*if a write was cut off here, take the line out"):
+        logged(path)
+    path.write_text(path.read_text().splitlines()[1] + "\n")
+    assert logged(path) == [("small", 1.0, True, 1.0)]
+
+
+def test_a_full_disk_leaves_no_half_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl"
+    experiment(pair(), GOALS, step_router=StepRouter(log=path))
+    whole, found = path.read_text(), list(read_outcomes(path))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, limit[1]))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(ConfigurationError, match="outcomes cannot be written"):
+            write_outcomes(path, found)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert path.read_text() == whole
+
+
+def test_what_is_no_file_is_no_log(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", ""):
+        with pytest.raises(DefinitionError, match="log of outcomes"):
+            StepRouter(log=path)
+
+
 def test_a_log_that_cannot_be_written_costs_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     router = StepRouter(log=tmp_path / "missing" / "outcomes.jsonl")
     with caplog.at_level(logging.ERROR):
@@ -409,6 +547,28 @@ def test_what_was_refused_stays_wrong_whatever_became_of_the_run(tmp_path: Path)
     assert [(name, right) for name, right, _, _ in logged(path)] == [("small", 0.0), ("large", 1.0)]
 
 
+def test_a_judgement_counts_once_and_corrects_what_was_taken_for_right(tmp_path: Path) -> None:
+    async def main() -> float:
+        tried = bench(pair(), GOALS, step_router=StepRouter(policy="always-cheap", log=tmp_path / "outcomes.jsonl"))
+        await tried.run("run")
+        for _ in range(3):
+            await tried.agent.judge("run", 0.0)
+        return (await tried.run("next")).of(TierChosen)[0].right[ToolId("small")]
+
+    assert run_virtual(main) == pytest.approx(0.6 * DECLARED_STRENGTH / (DECLARED_STRENGTH + 1))
+
+
+@pytest.mark.parametrize("detection", [0.3, 0.5, 0.9])
+def test_where_not_all_wrong_answers_are_noticed_the_true_chance_is_found(detection: float) -> None:
+    """Half of the answers are right; of the others, so many are refused."""
+    board, small = TierBoard(Learned(), Pace(1.0)), StepTier("answer", "small", detection)
+    dice = random.Random(1)
+    for _ in range(3_000):
+        board.saw(small, accepted=dice.random() < 0.5 or dice.random() >= detection)
+    said = board.right(Situation("answer"), [Offer(ToolId("s"), small, NanoUsd(1), NanoUsd(1), NanoUsd(1))])
+    assert said[ToolId("s")] == pytest.approx(0.5, abs=0.15)
+
+
 def test_a_judgement_of_what_was_not_is_refused() -> None:
     async def main() -> None:
         tried = bench(pair(), GOALS, step_router=StepRouter())
@@ -448,6 +608,9 @@ def test_the_log_refuses_judgements_that_are_none(tmp_path: Path) -> None:
         ({"usd_per_run": 0.0}, "usd_per_run must be above 0, or left out"),
         ({"steps": {"answer": "never"}}, "'never' is not one of"),
         ({"learned": "missing.json"}, "missing.json"),
+        ({"learned": 5}, "learned must be a file or a TierModel"),
+        ({"steps": None}, "steps must map names to policies"),
+        ({"least": -1}, "least must be a number from 0 to 1"),
     ],
 )
 def test_a_step_router_that_means_nothing_is_refused(options: dict[str, Any], why: str) -> None:
@@ -458,6 +621,14 @@ def test_a_step_router_that_means_nothing_is_refused(options: dict[str, Any], wh
 def test_policies_of_steps_that_there_are_not_are_refused() -> None:
     with pytest.raises(DefinitionError, match="no step reply with several tiers; there are: answer"):
         experiment(pair(), GOALS, step_router=StepRouter(steps={"reply": "cascade"}))
+
+
+def test_a_model_file_of_other_tiers_is_refused() -> None:
+    model = TierModel(Chances({}, {"other": TierWeights(base=0.0, own={})}))
+    with pytest.raises(DefinitionError, match="the model file knows none of large, small; it knows: other"):
+        experiment(pair(), GOALS, step_router=StepRouter(learned=model))
+    with pytest.raises(DefinitionError, match="step_router must be a StepRouter"):
+        experiment(pair(), GOALS, step_router="learned")
 
 
 def test_tiers_that_differ_in_more_than_their_price_are_refused() -> None:

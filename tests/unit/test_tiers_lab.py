@@ -3,13 +3,18 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from agentroute.adapters.step_router import StepRouter
+from agentroute.adapters.tier_model import TierModel
 from agentroute.ids import NanoUsd
-from tests.benchmarks.tiers_lab import budgets, curves
+from agentroute.run.tier_choices import TierChoices
+from agentroute.testing.virtual_time import run_virtual
+from tests.benchmarks.tiers_lab import agent_logs, agents, budgets, curves
 from tests.benchmarks.tiers_lab.budgets import Fixed
 from tests.benchmarks.tiers_lab.data import Data, load
 from tests.benchmarks.tiers_lab.predict import PREDICTORS
@@ -81,6 +86,69 @@ def test_replays_are_held_against_what_was_really_so() -> None:
     found = {each.policy: each for each in told(ASKED, P["step router"], 4)}
     assert found["always expensive"].truth == pytest.approx(float(ASKED.right[:, 1].mean()))
     assert all(each.covered >= 0.8 for each in found.values())
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
+    return agents.models(KNOWN, (0.8, 1.0), tmp_path_factory.mktemp("models"), seed=5)
+
+
+def test_agents_do_what_the_policies_alone_would(files: dict[float, Path]) -> None:
+    """Question by question: the runtime takes the same tiers, and no run takes more than its budget."""
+    model = TierModel.load(files[0.8])
+    played = agents.tasks(ASKED, model, detection=0.8, count=8, seed=6)
+    took: dict[str, float] = {}
+    for policy in agents.POLICIES:
+        for share in (0.3, 0.7):
+            budget = NanoUsd(round(share * played.dearest))
+            live = agents.live(ASKED, played, policy, files[0.8], budget)
+            won, usd = budgets.success(played, budget, agents.way(policy, model), gives_up=True)
+            assert live.overspent == 0
+            assert live.won.tolist() == won.tolist(), (policy, share)
+            assert live.usd == pytest.approx(usd), (policy, share)
+            took[policy] = took.get(policy, 0.0) + float(live.usd.sum())
+    assert took.pop("always-cheap") < min(took.values())
+
+
+def _nothing(*_: object) -> str:
+    return ""
+
+
+def _no_limit(*_: object) -> None:
+    return None
+
+
+BUGS: Mapping[str, tuple[type, str, object]] = {
+    "the question does not reach the policy": (agents.AnsweringTool, "asked", _nothing),
+    "what is left is not rationed": (TierChoices, "_usd_a_step", _no_limit),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_runtime_that_rations_otherwise_is_seen(
+    bug: str, files: dict[float, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*BUGS[bug])
+    with pytest.raises(AssertionError):
+        test_agents_do_what_the_policies_alone_would(files)
+
+
+def test_a_run_that_takes_more_than_its_budget_is_counted(files: dict[float, Path]) -> None:
+    played = agents.tasks(ASKED, TierModel.load(files[0.8]), detection=0.8, count=3, seed=6)
+
+    async def main() -> agents.Live:
+        models = agents.Models(ASKED, played)
+        return await agents.answer(models, agents.agent(models, StepRouter(), None), NanoUsd(1))
+
+    assert run_virtual(main).overspent == 3
+
+
+def test_a_replay_of_what_agents_logged_is_held_against_agents(files: dict[float, Path], tmp_path: Path) -> None:
+    played = agents.tasks(ASKED, TierModel.load(files[1.0]), detection=1.0, count=25, seed=7)
+    for each in agent_logs.checked(ASKED, played, files[1.0], tmp_path, logs=2):
+        for one in (each.right, each.usd, each.robust_right, each.robust_usd):
+            assert one.low < one.said < one.high
+            assert abs(one.said - one.so) <= one.high - one.low, each  # four standard errors
 
 
 def test_without_the_data_it_is_said_what_is_missing(tmp_path: Path) -> None:

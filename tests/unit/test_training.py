@@ -236,6 +236,51 @@ def test_intervals_hold_the_truth_as_often_as_they_say(policy: Policy, bias: flo
     assert min(hits.values()) >= 87, hits
 
 
+AGAIN = {"cheap": 0.3, "dear": 0.5}
+"""Chances of the second attempt, where the other tier was wrong: what is hard for one is hard for both."""
+
+
+def checked_world(count: int, seed: int, *, cheap: float) -> list[Outcome]:
+    """A log of steps whose wrong answers are all noticed: then the other tier is asked, by necessity."""
+    outcomes: list[Outcome] = []
+    draw = random.Random(seed)
+    for number, each in enumerate(world(count, seed, cheap=cheap, per_run=1)):
+        first = replace(each, run=f"{seed}-{number // 2}", detection=1.0, situation=Situation(f"q{number % 2}"))
+        outcomes.append(first)
+        if not first.right:
+            other = "dear" if first.tier == "cheap" else "cheap"
+            situation = replace(first.situation, error="contract", tried={first.tier: 1})
+            right = float(draw.random() < AGAIN[other])
+            rest = {"tier": other, "usd": USD[other], "right": right, "propensity": 1.0, "tiers": {other: USD[other]}}
+            outcomes.append(replace(first, situation=situation, **rest))
+    return outcomes
+
+
+def test_what_a_policy_makes_necessary_later_is_charged_to_it() -> None:
+    """Where wrong answers are asked again, cheap first costs second calls, and dear first saves them."""
+    first = {tier: 0.6 * TRUTH["easy", tier] + 0.4 * TRUTH["hard", tier] for tier in USD}
+    hits = dict.fromkeys(USD, 0)
+    for seed in range(60):
+        outcomes = checked_world(300, 2_000 + seed, cheap=0.7)
+        for tier, policy in (("cheap", AlwaysCheap()), ("dear", AlwaysExpensive())):
+            other = "dear" if tier == "cheap" else "cheap"
+            usd = USD[tier] + (1 - first[tier]) * USD[other]
+            right = first[tier] + (1 - first[tier]) * AGAIN[other]
+            found = replay(outcomes, Plan(policy), said=[{name: first[name] for name in USD}] * len(outcomes))
+            assert (found.steps, found.records) == (300, len(outcomes))
+            for name, truth in (("usd", usd), ("robust_usd", usd), ("right", right), ("robust_right", right)):
+                estimate = getattr(found, name)
+                hits[tier] += estimate.low <= truth <= estimate.high
+    # 228 of 240 are expected, and those of one log go together.
+    assert min(hits.values()) >= 210, hits
+
+
+def test_attempts_that_are_taken_for_steps_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Situation, "retries", 0)
+    with pytest.raises(AssertionError):
+        test_what_a_policy_makes_necessary_later_is_charged_to_it()
+
+
 def test_steps_of_a_run_that_go_together_widen_the_interval() -> None:
     draw = np.random.default_rng(15)
     runs = np.repeat(np.arange(100), 10)
@@ -252,7 +297,7 @@ def test_a_log_that_never_tried_says_so() -> None:
         assert (found.overlap.why_not is None) == says
     mostly = replay(outcomes, Plan(Learned(), nanos(0.05)), said=knowing(outcomes))
     assert "instead of 1, so somewhere it could never take what this policy would" in str(mostly.overlap.why_not)
-    assert "0 records of this policy" in str(
+    assert "0 steps of this policy" in str(
         replay(outcomes, Plan(AlwaysExpensive()), said=knowing(outcomes)).overlap.why_not
     )
 
@@ -381,7 +426,7 @@ def test_a_log_that_says_nothing_ends_with_status_1(tmp_path: Path) -> None:
     file = tmp_path / "one.jsonl"
     write_outcomes(file, [replace(each, propensity=1.0) for each in world(200, 21, cheap=1.0)])
     out, _ = typed("replay", str(file), "--policy", "always-expensive", "--quiet", status=1)
-    assert "always-expensive: the log does not say; it is worth 0 records of this policy" in out
+    assert "always-expensive: the log does not say; it is worth 0 steps of this policy" in out
 
 
 def test_mistakes_are_told_with_their_place(log: str, tmp_path: Path) -> None:

@@ -156,8 +156,14 @@ class Paced:
         self.pace = self.pace.after(spent, self.meant)
 
 
-def success(tasks: Tasks, budget: NanoUsd, way: Way) -> tuple[Floats, Floats]:
+def success(tasks: Tasks, budget: NanoUsd, way: Way, *, gives_up: bool = False) -> tuple[Floats, Floats]:
     """Whether each task succeeded, and what it took, in USD.
+
+    Args:
+        tasks: The tasks.
+        budget: Limit of each.
+        way: Chooses.
+        gives_up: Whether a task is over with a step of which every answer was found to be wrong.
 
     Raises:
         AssertionError: A task took more than its budget.
@@ -167,15 +173,17 @@ def success(tasks: Tasks, budget: NanoUsd, way: Way) -> tuple[Floats, Floats]:
         left, good = budget, True
         for place, question in enumerate(questions):
             right, left = _step(tasks, int(question), tasks.steps - place, left, way)
-            good = good and right
+            good = good and bool(right)
+            if gives_up and right is None:
+                break
         assert left >= 0, "a budget was broken"
         won[number], took[number] = good, dollars(budget - left)
         way.over(NanoUsd(budget - left))
     return won, took
 
 
-def _step(tasks: Tasks, question: int, ahead: int, left: NanoUsd, way: Way) -> tuple[bool, NanoUsd]:
-    """Ask tiers until one is right, or wrong unnoticed, or none is affordable."""
+def _step(tasks: Tasks, question: int, ahead: int, left: NanoUsd, way: Way) -> tuple[bool | None, NanoUsd]:
+    """Ask tiers until one is right, or wrong unnoticed, or none is affordable: then there is no answer."""
     tried = frozenset[ToolId]()
     while (chosen := way(Step(tasks, question, ahead, left, tried))) is not None:
         tier = int(chosen)
@@ -185,7 +193,7 @@ def _step(tasks: Tasks, question: int, ahead: int, left: NanoUsd, way: Way) -> t
         if not tasks.noticed[question, tier]:
             return False, left
         tried |= {chosen}
-    return False, left
+    return None, left
 
 
 def oracle(tasks: Tasks, budget: NanoUsd) -> Floats:

@@ -22,7 +22,8 @@ Quality: TypeAlias = tuple[float, float, float]
 """Log loss, area under the ROC curve, calibration error."""
 
 
-def _table(title: str, first: str, columns: Sequence[str]) -> Table:
+def empty_table(title: str, first: str, columns: Sequence[str]) -> Table:
+    """A table without rows."""
     drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     drawn.add_column(first, no_wrap=True)
     for name in columns:
@@ -32,7 +33,7 @@ def _table(title: str, first: str, columns: Sequence[str]) -> Table:
 
 def tiers(data: Data) -> Table:
     """What each tier costs and how often it is right."""
-    drawn = _table("tiers", "tier", ["right", "USD per 1,000 questions"])
+    drawn = empty_table("tiers", "tier", ["right", "USD per 1,000 questions"])
     for number, tier in enumerate(data.tiers):
         drawn.add_row(tier, f"{data.right[:, number].mean():.3f}", f"{1000 * data.usd[:, number].mean():.4f}")
     return drawn
@@ -44,7 +45,7 @@ def tiers(data: Data) -> Table:
 def curve_table(splits: Sequence[Mapping[str, Figures]]) -> Table:
     """Area, quality at equal cost and cost at equal quality; below each, what the step router has more."""
     at = [f"at {share:.0%} of the way" for share in SHARES]
-    drawn = _table("quality by cost", "router", ["area", *at, "cost of equal", "cost of 95%"])
+    drawn = empty_table("quality by cost", "router", ["area", *at, "cost of equal", "cost of 95%"])
     for name in splits[0]:
         own = [split[name] for split in splits]
         row = [
@@ -116,7 +117,7 @@ def qualities(p: Mapping[str, Floats], asked: Data) -> dict[str, Quality]:
 
 def quality_table(splits: Sequence[Mapping[str, Quality]]) -> Table:
     """How good chances are, mean over tiers and splits."""
-    drawn = _table(
+    drawn = empty_table(
         "chances, mean over tiers and splits", "predictor", ["log loss", "area under ROC", "calibration error"]
     )
     for name in splits[0]:
@@ -130,10 +131,10 @@ def quality_table(splits: Sequence[Mapping[str, Quality]]) -> Table:
 def budget_table(splits: Sequence[Played], detection: float) -> Table:
     """Share of tasks that succeed at each budget, and the mean over the budgets with its interval."""
     title = f"strict budgets, as shares of always-expensive's; {detection:.0%} of wrong answers are noticed"
-    drawn = _table(title, "way", [*(f"{share:.0%}" for share in BUDGETS), "mean", "step router more"])
+    drawn = empty_table(title, "way", [*(f"{share:.0%}" for share in BUDGETS), "mean", "step router more"])
     for name in splits[0]:
         rates = [np.mean([won.mean() for won, _ in (split[name][n] for split in splits)]) for n in range(len(BUDGETS))]
-        mean = interval([_resampled(split[name], number) for number, split in enumerate(splits)])
+        mean = interval([resampled(split[name], number) for number, split in enumerate(splits)])
         more = _budget_more(splits, name)
         told = "" if more is None else f"{more.mean:+.3f} [{more.low:+.3f}, {more.high:+.3f}]"
         drawn.add_row(name, *(f"{rate:.3f}" for rate in rates), str(mean), told)
@@ -145,12 +146,12 @@ def _budget_more(splits: Sequence[Played], name: str) -> Interval | None:
     if name == ours:
         return None
     return difference(
-        [_resampled(split[ours], number) for number, split in enumerate(splits)],
-        [_resampled(split[name], number) for number, split in enumerate(splits)],
+        [resampled(split[ours], number) for number, split in enumerate(splits)],
+        [resampled(split[name], number) for number, split in enumerate(splits)],
     )
 
 
-def _resampled(played: Sequence[tuple[Floats, Floats]], seed: int) -> Floats:
+def resampled(played: Sequence[tuple[Floats, Floats]], seed: int) -> Floats:
     """Mean success over the budgets for each resample of the tasks; the first one is the tasks themselves."""
     won = np.mean([won for won, _ in played], axis=0)
     draw, count = np.random.default_rng(seed), len(won)
@@ -174,7 +175,7 @@ def budget_figures(splits: Sequence[Played]) -> dict[str, Any]:
 
 def replay_table(told: Sequence[Told]) -> Table:
     columns = ["truth", "error", "robust error", "covered", "robust covered", "USD covered", "effective", "logs"]
-    drawn = _table("replay, against what was really so (mean over splits)", "policy", columns)
+    drawn = empty_table("replay, against what was really so (mean over splits)", "policy", columns)
     for name in dict.fromkeys(each.policy for each in told):
         own = [each for each in told if each.policy == name]
         mean = {
