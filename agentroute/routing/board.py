@@ -300,12 +300,15 @@ class HealthBoard:
             own.queued.add(ticket.number)
 
     def delayed(self, ticket: Ticket, now: float) -> Ticket:
-        """Note that a call had to wait for its turn and begins only now: the tool is not to blame for that."""
-        own = ticket.entry.own
+        """Note that a call had to wait for its turn and begins only now: the tool is not to blame for that.
+
+        What comes of it is about the tool as it is now, whatever its breaker was when the call stood in line.
+        """
+        own, shared = ticket.entry.own, ticket.entry.shared
         own.flying.pop(ticket.number, None)
         own.queued.discard(ticket.number)
         own.flying[ticket.number] = now, own.worked
-        return replace(ticket, begun=now)
+        return replace(ticket, begun=now, generations=(own.breaker.generation, shared.breaker.generation))
 
     def succeed(self, ticket: Ticket, now: float, *, usd: float | None = None, said: Headroom | None = None) -> None:
         """Note that the call worked.

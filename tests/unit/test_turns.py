@@ -157,3 +157,17 @@ async def test_a_run_whose_turn_would_come_too_late_for_the_rest_goes_elsewhere_
     second = await tried.outcome(await tried.agent.result("second"))
     assert (second.result.outcome, second.called().count("one")) == ("demoted", 0)
     assert [(each.called, each.at) for each in second.of(AttemptAbandoned)] == [(False, pytest.approx(0.4, abs=0.01))]
+
+
+def test_a_call_that_stood_in_line_while_its_tool_came_back_tells_of_the_tool_as_it_is() -> None:
+    spec = fake_tool("search", ["start"], ["found"]).spec
+    board = HealthBoard(Health(trip_after=1, cool_down_s=1.0))
+    board.fail(board.begin(spec, 0.0), 0.0)
+    assert not board.admits(spec, 0.5)
+    probe = board.begin(spec, 1.0)
+    waiting = board.begin(spec, 2.5)  # the probe is not waited for any longer
+    board.queued(waiting)
+    board.succeed(probe, 2.6)
+    assert board.admits(spec, 2.6)
+    board.fail(board.delayed(waiting, 2.7), 2.8)
+    assert not board.admits(spec, 2.8)
