@@ -6,6 +6,7 @@ from pathlib import Path
 from agentroute.adapters.redaction import Redactor
 from agentroute.adapters.telemetry.provider import Traces
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, RunId, ToolId
+from agentroute.routing.tiers.situation import Situation, sketch
 from agentroute.run.events import (
     HAND_OVER,
     AttemptAbandoned,
@@ -29,6 +30,7 @@ from agentroute.run.events import (
     RunStarted,
     Signalled,
     Suspended,
+    TierChosen,
     Unresolved,
     Verified,
     Waiting,
@@ -140,6 +142,20 @@ BEFORE_THE_PERSON: Sequence[Event] = (
     *DETOUR[:-3],
     GuardClosed(0.6, ToolId("express"), "its when= condition does not hold"),
     Signalled(0.6, "language", "intent", "request is about: travel", factors={"hotel": 0.1}),
+    TierChosen(
+        at=0.6,
+        step="answer",
+        policy="cascade",
+        situation=Situation("answer", sketch("Which hotel is near?"), context=9),
+        ranking=(ToolId("answer@small"), ToolId("answer@large")),
+        weights={ToolId("answer@small"): NanoUsd(1_000_000), ToolId("answer@large"): NanoUsd(10_000_000)},
+        right={ToolId("answer@small"): 0.7, ToolId("answer@large"): 0.9},
+        costs={ToolId("answer@small"): NanoUsd(1_000_000), ToolId("answer@large"): NanoUsd(10_000_000)},
+        usd={ToolId("answer@small"): NanoUsd(1_000_000), ToolId("answer@large"): NanoUsd(10_000_000)},
+        propensities={ToolId("answer@small"): 1.0, ToolId("answer@large"): 0.0},
+        worth=NanoUsd(50_000_000),
+        detection=1.0,
+    ),
     RouteChosen(0.6, GoalId("booked"), tools("book", "hotel"), usd(12), False, "express is closed for this run"),
     Waiting(0.6, ToolId("book"), 1.5, "every way is closed until then"),
     started(2.1, 5, "book", key="k5", reserved=10),

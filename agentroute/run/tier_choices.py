@@ -52,7 +52,7 @@ class TierChoices:
             tier = spec.tier
             if tier is None or tier.step in state.tiers or tier.step not in graph.tiers or name in state.done:
                 continue
-            under_way = {flight.tool for flight in state.in_flight.values()}
+            under_way = {flight.tool for flight in state.relied_on}  # one that takes too long is no way to the answer
             if under_way.isdisjoint(other.name for other in graph.tiers[tier.step]) and self.outlook.satisfied(
                 spec.requires
             ):
@@ -99,15 +99,25 @@ class TierChoices:
         return route is not None and offer.tool in route.tools
 
     def _final(self, step: str, leading: list[ToolId]) -> frozenset[ToolId]:
-        """Tiers after which no other one could be asked: there is none, or no money for it."""
-        outlook, graph = self.outlook, self.outlook.graph
-        left, least = outlook.money_left, {tool: graph.tools[tool].least.usd for tool in leading}
-        rest = sum(spec.least.usd for spec in self._ahead() if spec.tier is None or spec.tier.step != step)
+        """Tiers after which no other one could be asked: there is none, or no money for it and the rest."""
+        tools, left = self.outlook.graph.tools, self.outlook.money_left
+        kept = 0 if left is None else self._least_without(step)
         return frozenset(
             tool
             for tool in leading
-            if not any(left is None or least[tool] + least[other] + rest <= left for other in leading if other != tool)
+            if not any(
+                left is None or tools[tool].least.usd + tools[other].least.usd + kept <= left
+                for other in leading
+                if other != tool
+            )
         )
+
+    def _least_without(self, step: str) -> int:
+        """Nano-dollars that the rest of the route needs at the least, each of its model steps by its cheapest tier."""
+        tiers, ahead = self.outlook.graph.tiers, self._ahead()
+        steps = {spec.tier.step for spec in ahead if spec.tier is not None and spec.tier.step in tiers} - {step}
+        others = [spec for spec in ahead if spec.tier is None or spec.tier.step not in tiers]
+        return sum(spec.least.usd for spec in others) + sum(min(s.least.usd for s in tiers[each]) for each in steps)
 
     def _ahead(self) -> list[ToolSpec]:
         """Tools of the route that have not been called."""
@@ -141,7 +151,7 @@ class TierChoices:
             return None
         ahead = self._ahead()
         steps = {spec.tier.step for spec in ahead if spec.tier is not None and spec.tier.step in graph.tiers} | {step}
-        rest = sum(spec.least.usd for spec in ahead if spec.tier is None or spec.tier.step not in steps)
+        rest = sum(spec.least.usd for spec in ahead if spec.tier is None or spec.tier.step not in graph.tiers)
         prices = [spec.cost.expected for spec in graph.tiers[step]]
         enough = spendable(NanoUsd(max(0, left - rest)), len(steps), cheap=min(prices), dear=max(prices))
         return dollars(enough) / len(steps)

@@ -41,7 +41,7 @@ def test_a_thousand_runs_at_once_overspend_nothing() -> None:
     settled = settle(CROWD)
     assert settled.wrong() == []
     assert settled.till.put_aside == {"ask-too"}, "who lied was found out, once, and called no more"
-    assert sum(settled.till.calls.values()) > 1_500
+    assert sum(settled.till.calls.values()) > 1_200
     assert settled.till.shrunk > 20
     assert min(settled.outcomes[each] for each in ("succeeded", "escalated", "cut off")) > 50, settled.outcomes
     for agent in settled.agents:

@@ -1,7 +1,7 @@
 """Tiers of a model step: a model and how much it may think, each a tool of its own."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from agentroute.adapters.models.prices import Price, Prices
 from agentroute.attempt import Attempt, serving
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import Amounts
+from agentroute.graph.tool import DECLARED_RIGHT
 from agentroute.ids import ArtifactId, AttemptId, RunId, ToolId
 from agentroute.ports import Completion
 
@@ -100,10 +101,11 @@ def test_energy_is_the_step_s_where_the_tier_has_none() -> None:
     assert tiers("m")[0].spec.cost.wh == 0.0
 
 
-def test_the_declared_chance_is_kept_and_changes_nothing() -> None:
+def test_the_declared_chance_is_for_the_step_router_alone() -> None:
     (sure,), (unsure,), (silent,) = (tiers(ModelTier("m", right=right)) for right in (1.0, 0.2, None))
-    assert (sure.tier.right, unsure.tier.right, silent.tier.right) == (1.0, 0.2, None)
-    assert sure.spec == unsure.spec == silent.spec
+    said = [made.spec.tier.right for made in (sure, unsure, silent) if made.spec.tier is not None]
+    assert said == [1.0, 0.2, DECLARED_RIGHT]
+    assert replace(sure.spec, tier=None) == replace(unsure.spec, tier=None) == replace(silent.spec, tier=None)
 
 
 def test_a_tier_does_not_change() -> None:

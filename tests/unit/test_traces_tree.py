@@ -82,6 +82,9 @@ route search_a > rate > book  0.013000 USD, proven cheapest
 ├── closed express: its when= condition does not hold
 ├── monitor language: request is about: travel
 │     hotel x0.1
+├── tier of answer: answer@small > answer@large; cascade
+│     answer@small 0.001000 USD: 70.0% right, 0.001000 USD a call
+│     answer@large 0.010000 USD: 90.0% right, 0.010000 USD a call
 ├── new route to booked: book > hotel
 │   0.012000 USD, best found, not proven cheapest; express is closed for this run
 ├── waited 1.50 s for book: every way is closed until then

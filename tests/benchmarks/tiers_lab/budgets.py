@@ -6,7 +6,7 @@ every step that is left. A tier that was found to be wrong is not asked again: i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -77,13 +77,14 @@ class Way(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """A step that is about to be done."""
+    """A step that is about to be done; `ends`: the task is over if every answer to it is found to be wrong."""
 
     tasks: Tasks
     question: int
     ahead: int
     left: NanoUsd
     tried: frozenset[ToolId]
+    ends: bool = False
 
     def ask(self, predictor: str, worth: NanoUsd) -> Question:
         """As a question to a policy."""
@@ -94,7 +95,14 @@ class Step:
             for number, price in enumerate(self.tasks.prices)
         ]
         affordable = {tier.name for tier in tiers if tier.worst + reserve <= self.left} - self.tried
+        if self.ends:
+            open_ = [tier for tier in tiers if tier.name in affordable]
+            tiers = [replace(tier, final=self._is_last(tier, open_, reserve)) for tier in tiers]
         return Question(tiers, frozenset(affordable), worth, self.tasks.detection, compound=True, tried=self.tried)
+
+    def _is_last(self, tier: Tier, others: Sequence[Tier], reserve: int) -> bool:
+        """Whether nothing could be asked after it: there is nothing else, or no money for it."""
+        return not any(o.name != tier.name and tier.worst + o.worst + reserve <= self.left for o in others)
 
 
 class Fixed:
@@ -163,7 +171,7 @@ def success(tasks: Tasks, budget: NanoUsd, way: Way, *, gives_up: bool = False) 
         tasks: The tasks.
         budget: Limit of each.
         way: Chooses.
-        gives_up: Whether a task is over with a step of which every answer was found to be wrong.
+        gives_up: Whether a task is over with a step of which every answer was found to be wrong, and policies know it.
 
     Raises:
         AssertionError: A task took more than its budget.
@@ -172,7 +180,7 @@ def success(tasks: Tasks, budget: NanoUsd, way: Way, *, gives_up: bool = False) 
     for number, questions in enumerate(tasks.questions):
         left, good = budget, True
         for place, question in enumerate(questions):
-            right, left = _step(tasks, int(question), tasks.steps - place, left, way)
+            right, left = _step(tasks, int(question), tasks.steps - place, left, way, ends=gives_up)
             good = good and bool(right)
             if gives_up and right is None:
                 break
@@ -182,10 +190,12 @@ def success(tasks: Tasks, budget: NanoUsd, way: Way, *, gives_up: bool = False) 
     return won, took
 
 
-def _step(tasks: Tasks, question: int, ahead: int, left: NanoUsd, way: Way) -> tuple[bool | None, NanoUsd]:
+def _step(
+    tasks: Tasks, question: int, ahead: int, left: NanoUsd, way: Way, *, ends: bool
+) -> tuple[bool | None, NanoUsd]:
     """Ask tiers until one is right, or wrong unnoticed, or none is affordable: then there is no answer."""
     tried = frozenset[ToolId]()
-    while (chosen := way(Step(tasks, question, ahead, left, tried))) is not None:
+    while (chosen := way(Step(tasks, question, ahead, left, tried, ends))) is not None:
         tier = int(chosen)
         left = NanoUsd(left - tasks.prices[tier])
         if tasks.right[question, tier]:
