@@ -1,8 +1,8 @@
 """One attempt: reserve, record the intent, call, validate, settle, record the outcome."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -55,6 +55,14 @@ CHARGED: Mapping[FailureKind, Charge] = {
 happened costs the worst case."""
 
 
+class Record(Protocol):
+    """Records a fact; with `after`, only if it follows from so many facts. Says whether it did."""
+
+    async def __call__(self, event: Event, *, after: int | None = None) -> bool:
+        """Record it."""
+        ...
+
+
 class Executor:
     """Makes the attempts of one run.
 
@@ -68,7 +76,7 @@ class Executor:
         run_id: RunId,
         outlook: Outlook,
         *,
-        record: Callable[[Event], Awaitable[None]],
+        record: "Record",
         late: Callable[[Event], None],
         now: Callable[[], float],
     ) -> None:
@@ -78,7 +86,7 @@ class Executor:
             services: What the agent's runs share.
             run_id: The run.
             outlook: What it sees of its tools.
-            record: Records a fact; never cut off by cancellation.
+            record: Records a fact, unless others came after the one it was to follow; never cut off by cancellation.
             late: Takes facts about calls that had been given up.
             now: Seconds since the start of the run.
         """
@@ -95,10 +103,18 @@ class Executor:
         self._left: dict[AttemptId, Attempt] = {}  # attempts given up whose threads go on
         self._scoped = [o for o in services.observers if type(o).attempt_scope is not Observer.attempt_scope]
 
-    async def begin(self, call: Call) -> "Flight | None":
-        """Reserve the worst case and record the intent; None if the money is not there after all.
+    async def begin(self, call: Call, *, after: int) -> "Flight | None":
+        """Reserve the worst case and record the intent.
 
         Nothing is awaited between the decision and the claims on money and health, so no other run comes in between.
+        But until the intent is on record, another call of this run may end, and close the tool.
+
+        Args:
+            call: The decision.
+            after: How many facts it follows from.
+
+        Returns:
+            None if the money is not there after all, or there are more facts by now.
         """
         spec, services = call.tool, self._services
         reservation = self._ledger.reserve(call.hold or spec.worst)
@@ -122,12 +138,15 @@ class Executor:
                 tokens=reservation.amounts.tokens,
                 uses=self._makers(inputs),
             )
-            await self._record(started)
+            recorded = await self._record(started, after=after)
         except BaseException:
             services.board.forget(ticket)
             reservation.release()
             raise
-        return Flight(call, started, inputs, reservation, ticket)
+        flight = Flight(call, started, inputs, reservation, ticket)
+        if not recorded:
+            self.let_go(flight)
+        return flight if recorded else None
 
     def _makers(self, inputs: Values) -> tuple[AttemptId, ...]:
         """Attempts that made these inputs; those the run was given have no maker."""

@@ -115,7 +115,7 @@ class Runner:
             self._ledger.advance(self._services.clock.now())
             match self._navigator.decide(self.now()):
                 case Call() as call:
-                    await self._start(call)
+                    await self._start(call, after=facts)
                 case Wait(until, line):
                     if line is not None:
                         self._services.board.line.join(self._outlook.who, line, self._called)
@@ -136,7 +136,7 @@ class Runner:
         """Seconds since the run started."""
         return self._services.clock.now() - self._origin
 
-    async def record(self, event: Event, *, after: int | None = None) -> None:
+    async def record(self, event: Event, *, after: int | None = None) -> bool:
         """Append a fact to the journal, then let everybody see it. What is not recorded has not happened.
 
         One at a time: the journal has the facts in the order in which the state took them in. And whole or not at
@@ -146,11 +146,17 @@ class Runner:
             event: The fact.
             after: How many facts it follows from. If there are more by now it may not follow any longer, and is
                 dropped: the next decision takes them all into account.
+
+        Returns:
+            Whether it was recorded.
         """
+        follows = False
         with anyio.CancelScope(shield=True):
             async with self._recording:
-                if after is None or after == self._facts:
+                follows = after is None or after == self._facts
+                if follows:
                     await self._take_in(event)
+        return follows
 
     async def _take_in(self, event: Event) -> None:
         if self._crash is not None:  # with a hole in the record, nothing more is put on it
@@ -183,11 +189,11 @@ class Runner:
 
     # ---------------------------------------------------------------- attempts
 
-    async def _start(self, call: Call) -> None:
-        flight = await self._executor.begin(call)
+    async def _start(self, call: Call, *, after: int) -> None:
+        flight = await self._executor.begin(call, after=after)
         self._leave_line()
         if flight is None:
-            self._navigator.refresh()  # the money is not there after all
+            self._navigator.refresh()  # the money is not there after all, or something has happened meanwhile
         else:
             self._boarding.append(flight)
 

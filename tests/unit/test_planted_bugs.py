@@ -458,8 +458,8 @@ def forgets_its_parent(self: Reservation) -> Ledger:
 def granted_in_full(patch: pytest.MonkeyPatch) -> None:
     begin = Executor.begin
 
-    async def generous(self: Executor, call: Any) -> Flight | None:
-        flight = await begin(self, call)
+    async def generous(self: Executor, call: Any, *, after: int) -> Flight | None:
+        flight = await begin(self, call, after=after)
         if flight is not None:
             flight.reservation.amounts = call.tool.worst
         return flight
