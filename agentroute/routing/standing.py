@@ -222,7 +222,9 @@ class Standing:
         if given_up or value > SLOW * expected:
             self.slow_since = now if self.slow_since is None else self.slow_since
         elif number == self.trial:
-            self.figures.latency = Latency(self.figures.latency.half_life_s)
+            latency = self.figures.latency
+            if latency.quantiles(expected, beat, slow=slow)[0] > expected:  # else good calls would be forgotten, too
+                self.figures.latency = Latency(latency.half_life_s)
             self.slow_since = None
         if given_up:
             if self.patience is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentroute.errors import DefinitionError
@@ -100,6 +100,11 @@ def test_bad_behaviour_never_improves_a_standing(
     assert bad.standing() >= silent.standing()
 
 
+USUALLY_QUICKER = ToolSpec(ToolId("t"), cost=Cost(usd=0.01, latency_s=1.0, risk=0.1), effect="read")
+QUICK_THEN_ONE_HANGS = [*[Act(0.0, "work", 0.01)] * 6, Act(0.0, "hang", 0.01), Act(0.0, "forget", 10.0)]
+
+
+@example(history=QUICK_THEN_ONE_HANGS, tool=USUALLY_QUICKER)
 @given(history=histories, tool=tools)
 def test_good_behaviour_never_worsens_a_standing(history: list[Act], tool: ToolSpec) -> None:
     """A call that works, as fast as declared and as any before, leaves the tool as it was at worst."""

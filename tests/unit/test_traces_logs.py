@@ -52,6 +52,7 @@ def test_every_answer_to_a_failure_is_said(caplog: pytest.LogCaptureFixture) -> 
             ("WARNING", "rerouted"),
             ("INFO", "tool closed"),
             ("INFO", "monitor"),
+            ("INFO", "tier chosen"),
             ("INFO", "waiting"),
             ("WARNING", "attempt failed"),
             ("INFO", "effect looked for"),
