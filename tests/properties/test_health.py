@@ -100,11 +100,17 @@ def test_bad_behaviour_never_improves_a_standing(
     assert bad.standing() >= silent.standing()
 
 
+OF_A_BEAT = 1e-4
+"""What fades within a beat is reckoned once in it: of two histories that ask at different moments, one may have faded
+by so much more. A hundredth fades in a whole beat, of a part of the weight."""
+
 USUALLY_QUICKER = ToolSpec(ToolId("t"), cost=Cost(usd=0.01, latency_s=1.0, risk=0.1), effect="read")
+ONE_FAILS_ONE_IS_SLOW = [*[Act(0.0, "work", 0.01)] * 5, Act(0.0, "fail", 0.01), Act(101.0, "work", 10.0)]
 QUICK_THEN_ONE_HANGS = [*[Act(0.0, "work", 0.01)] * 6, Act(0.0, "hang", 0.01), Act(0.0, "forget", 10.0)]
 
 
 @example(history=QUICK_THEN_ONE_HANGS, tool=USUALLY_QUICKER)
+@example(history=ONE_FAILS_ONE_IS_SLOW, tool=USUALLY_QUICKER)
 @given(history=histories, tool=tools)
 def test_good_behaviour_never_worsens_a_standing(history: list[Act], tool: ToolSpec) -> None:
     """A call that works, as fast as declared and as any before, leaves the tool as it was at worst."""
@@ -112,7 +118,10 @@ def test_good_behaviour_never_worsens_a_standing(history: list[Act], tool: ToolS
     good, silent = Life(tool).live(history), Life(tool).live(history)
     good.act(Act(0.0, "work", fastest))
     silent.act(Act(0.0, "forget", fastest))
-    assert good.standing() <= silent.standing()
+    *out, weight = good.standing()
+    *silent_out, silent_weight = silent.standing()
+    assert out <= silent_out
+    assert weight <= silent_weight * (1 + OF_A_BEAT)
 
 
 @given(history=histories, tool=tools, fast_s=st.floats(0.001, 30.0), slower_s=st.floats(0.0, 30.0))
