@@ -19,6 +19,9 @@ from agentroute.routing.tiers.tier_board import TierBoard
 LEAST_SHARE: Final = 1e-4
 """However much runs take, success stays worth this share of what it is worth."""
 
+LEAST: Final = 0.7
+"""Chance to be right that is enough, for the policy ``threshold``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepRouter:
@@ -46,7 +49,7 @@ class StepRouter:
 
     policy: str | Policy = "learned"
     explore: float = 0.0
-    least: float = 0.7
+    least: float = LEAST
     steps: Mapping[str, str | Policy] = field(default_factory=dict[str, "str | Policy"])
     usd_per_success: float = 1.0
     usd_per_run: float | None = None
@@ -60,6 +63,11 @@ class StepRouter:
             checked("step router", name, getattr(self, name), largest=1.0)
         if not isinstance(self.steps, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
             raise DefinitionError("step router", f"steps must map names to policies, not {self.steps!r}")
+        named = [self.policy, *self.steps.values()]
+        given = (("explore", "learned", self.explore > 0), ("least", "threshold", self.least != LEAST))
+        for name, policy, is_given in given:
+            if is_given and policy not in named:
+                raise DefinitionError("step router", f"{name} is for the policy {policy!r}, which no step goes by")
         if self.log is not None:
             check_log(self.log)
         self.board()

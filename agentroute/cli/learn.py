@@ -182,7 +182,8 @@ def _print_replayed(found: Mapping[str, Replayed]) -> None:
 def _share(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    return f"{estimate.mean:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]"
+    low, high = max(0.0, estimate.low), min(1.0, estimate.high)  # intervals are normal, shares are not
+    return f"{estimate.mean:.1%} [{low:.1%}, {high:.1%}]"
 
 
 def _usd(estimate: Estimate | None) -> str:
