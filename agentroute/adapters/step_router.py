@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from agentroute.adapters.outcome_log import check_log, write_outcomes
@@ -123,7 +124,7 @@ class StepRouter:
             raise DefinitionError("step router", "usd_per_run must be above 0, or left out")
         return nanos(self.usd_per_run)
 
-    @property
+    @cached_property  # a file of megabytes, asked for by every agent that is made of this
     def _model(self) -> TierModel:
         if self.learned is None:
             return TierModel()

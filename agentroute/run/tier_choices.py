@@ -114,16 +114,16 @@ class TierChoices:
 
     def _least_without(self, step: str) -> int:
         """Nano-dollars that the rest of the route needs at the least, each of its model steps by its cheapest tier."""
-        tiers, ahead = self.outlook.graph.tiers, self._ahead()
-        steps = {spec.tier.step for spec in ahead if spec.tier is not None and spec.tier.step in tiers} - {step}
-        others = [spec for spec in ahead if spec.tier is None or spec.tier.step not in tiers]
-        return sum(spec.least.usd for spec in others) + sum(min(s.least.usd for s in tiers[each]) for each in steps)
+        tiers, (steps, others) = self.outlook.graph.tiers, self._ahead()
+        return others + sum(min(spec.least.usd for spec in tiers[each]) for each in steps - {step})
 
-    def _ahead(self) -> list[ToolSpec]:
-        """Tools of the route that have not been called."""
-        state = self.outlook.state
+    def _ahead(self) -> tuple[set[str], int]:
+        """Of what the route has not called: its steps with several tiers, and the least that other tools need."""
+        state, graph = self.outlook.state, self.outlook.graph
         under_way = {flight.tool for flight in state.in_flight.values()}
-        return [self.outlook.graph.tools[t] for t in state.route if t not in state.done and t not in under_way]
+        ahead = [graph.tools[tool] for tool in state.route if tool not in state.done and tool not in under_way]
+        steps = {spec.tier.step for spec in ahead if spec.tier is not None} & graph.tiers.keys()
+        return steps, sum(spec.least.usd for spec in ahead if spec.tier is None or spec.tier.step not in steps)
 
     def _is_free(self, tool: ToolId, now: float) -> bool:
         """Whether it can be called at once: one that has to be waited for comes after all that need not."""
@@ -149,9 +149,8 @@ class TierChoices:
         left, graph = outlook.money_left, outlook.graph
         if left is None:
             return None
-        ahead = self._ahead()
-        steps = {spec.tier.step for spec in ahead if spec.tier is not None and spec.tier.step in graph.tiers} | {step}
-        rest = sum(spec.least.usd for spec in ahead if spec.tier is None or spec.tier.step not in graph.tiers)
+        steps, others = self._ahead()
+        count = len(steps | {step})
         prices = [spec.cost.expected for spec in graph.tiers[step]]
-        enough = spendable(NanoUsd(max(0, left - rest)), len(steps), cheap=min(prices), dear=max(prices))
-        return dollars(enough) / len(steps)
+        enough = spendable(NanoUsd(max(0, left - others)), count, cheap=min(prices), dear=max(prices))
+        return dollars(enough) / count
