@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.properties.tier_cases import (
     Law,
     chances,
     honest,
+    in_turn,
     money,
     near,
     policies,
@@ -91,6 +93,17 @@ def test_who_pays_more_for_success_never_gets_less_of_it(question: Question, oth
     slack = 2.0 / max(1, abs(high.worth - low.worth))
     lost = [loss(right(tier.p, question.detection), compound=question.compound) for tier in (few, many)]
     assert lost[1] <= lost[0] + slack
+
+
+@given(questions())
+def test_tiers_that_are_asked_in_turn_are_asked_in_the_best_order(question: Question) -> None:
+    """A run asks each tier once. Where steps stand alone, no other order costs less, whatever is noticed."""
+    everything = frozenset(tier.name for tier in question.tiers)
+    question = replace(question, affordable=everything, draw=None, compound=False)
+    by_name = {tier.name: tier for tier in question.tiers}
+    mine = in_turn(question, [by_name[name] for name in decide(Learned(), question).ranking])
+    best = min(in_turn(question, order) for order in permutations(question.tiers))
+    assert mine <= best + len(everything)  # weights are rounded to a nano-dollar
 
 
 @given(st.integers(1, 10**8), st.integers(1, 10**8), st.floats(0.01, 0.99))

@@ -1,7 +1,7 @@
 """Questions to tier policies, and the laws that every answer keeps, told without the code that answers."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
 from typing import TypeAlias
 
@@ -71,6 +71,17 @@ def honest(question: Question, tier: Tier) -> float:
     q, attempts = right_after_retries(tier.p, question.detection)
     lost = -math.log(min(1.0, q)) if question.compound else 1.0 - q
     return float(tier.cost * attempts + question.worth * lost)
+
+
+def in_turn(question: Question, order: Sequence[Tier]) -> float:
+    """What a step is expected to cost, in nano-dollars, whose tiers are asked in this order until one is accepted."""
+    reached, cost, right = 1.0, 0.0, 0.0
+    for tier in order:
+        p = max(tier.p, LEAST_P)
+        cost += reached * tier.cost
+        right += reached * p
+        reached *= question.detection * (1.0 - p)
+    return cost + question.worth * (-math.log(min(1.0, right)) if question.compound else 1.0 - right)
 
 
 def near(left: float, right: float) -> bool:
