@@ -14,7 +14,7 @@ from agentroute.graph.tool import ToolSpec
 from agentroute.ids import NanoUsd, nanos
 from agentroute.routing.tiers.outcome import Judgement, Outcome
 from agentroute.routing.tiers.pace import Pace
-from agentroute.routing.tiers.policy import POLICIES, Policy, policy_named
+from agentroute.routing.tiers.policy import POLICIES, Cascade, Learned, Policy, policy_named
 from agentroute.routing.tiers.tier_board import TierBoard
 
 LEAST_SHARE: Final = 1e-4
@@ -22,6 +22,10 @@ LEAST_SHARE: Final = 1e-4
 
 LEAST: Final = 0.7
 """Chance to be right that is enough, for the policy ``threshold``."""
+
+
+PACED: Final = (Learned, Cascade)
+"""Policies that ask what success is worth, so that spending can be paced by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,10 @@ class StepRouter:
         if self.log is not None:
             check_log(self.log)
         self.board()
+        if self.usd_per_run is not None and not any(isinstance(self._named(each), PACED) for each in named):
+            raise DefinitionError(
+                "step router", "usd_per_run is for policies that ask what success is worth: learned, cascade"
+            )
 
     def board(self) -> TierBoard:
         """Make what all runs of an agent share, as if none had been made yet."""

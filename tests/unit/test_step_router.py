@@ -604,6 +604,7 @@ def test_the_log_refuses_judgements_that_are_none(tmp_path: Path) -> None:
         ({"policy": 3}, "policy must be one of always-cheap"),
         ({"policy": "cascade", "explore": 0.1}, "explore is for the policy 'learned', which no step goes by"),
         ({"least": 0.9}, "least is for the policy 'threshold', which no step goes by"),
+        ({"policy": "threshold", "usd_per_run": 1.0}, "usd_per_run is for policies that ask what success is worth"),
         ({"explore": 1.5}, "explore must be a number from 0 to 1"),
         ({"usd_per_success": 0.0}, "usd_per_success must be above 0"),
         ({"usd_per_success": float("nan")}, "usd_per_success must be a number"),
