@@ -1,11 +1,9 @@
 """What a model step promises in its contract, and what it writes into a prompt."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
 
 from agentroute.adapters.models.language_model import AnswerLostError, LiteLlm
 from agentroute.adapters.models.model_step import ModelStep, llm_step
@@ -13,49 +11,13 @@ from agentroute.adapters.models.prices import Price, Prices
 from agentroute.attempt import Attempt, serving
 from agentroute.errors import ConfigurationError, DefinitionError, ToolError
 from agentroute.graph.artifact import Artifact
-from agentroute.graph.cost import Amounts
 from agentroute.graph.tool import AtLeast, KOfN
 from agentroute.ids import ArtifactId, AttemptId, RunId, ToolId, dollars, nanos
 from agentroute.ports import Completion
+from tests.scripted_model import ScriptedModel, Summary, Ticket
 
 City = Annotated[str, Artifact("city")]
 Mood = Annotated[str, Artifact("mood")]
-
-
-class Ticket(BaseModel):
-    text: str
-
-
-class Summary(BaseModel):
-    text: str
-
-
-@dataclass
-class ScriptedModel:
-    """Answers what it is told to; the price is one nano-dollar for a byte read and ten for a token written."""
-
-    says: Completion | Exception = field(default_factory=lambda: Completion('{"text": "Short."}', 2e-7, 11, 5))
-    asked: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
-
-    def worst_case(
-        self,
-        model: str,
-        messages: Sequence[Mapping[str, str]],
-        max_tokens: int,
-        *,
-        answer: type[BaseModel] | None = None,
-    ) -> Amounts:
-        read = sum(len(message["content"].encode()) for message in messages)
-        return Amounts(read + 10 * max_tokens, read + max_tokens, model_calls=1)
-
-    def estimate(self, model: str, *, input_tokens: int, output_tokens: int) -> float:
-        return (input_tokens + 10 * output_tokens) / 1e9
-
-    async def complete(self, model: str, messages: Sequence[Mapping[str, str]], **options: Any) -> Completion:
-        self.asked.append({"model": model, "messages": messages, **options})
-        if isinstance(self.says, Exception):
-            raise self.says
-        return self.says
 
 
 def summarise(language_model: ScriptedModel | None = None, **options: Any) -> list[ModelStep]:

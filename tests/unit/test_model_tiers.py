@@ -1,11 +1,9 @@
 """Tiers of a model step: a model and how much it may think, each a tool of its own."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from agentroute.adapters.models.language_model import LiteLlm
 from agentroute.adapters.models.model_step import ModelStep, llm_step
@@ -13,45 +11,11 @@ from agentroute.adapters.models.model_tier import EFFORTS, ModelTier
 from agentroute.adapters.models.prices import Price, Prices
 from agentroute.attempt import Attempt, serving
 from agentroute.errors import DefinitionError
-from agentroute.graph.cost import Amounts
 from agentroute.graph.tool import DECLARED_RIGHT
 from agentroute.ids import ArtifactId, AttemptId, RunId, ToolId
-from agentroute.ports import Completion
+from tests.scripted_model import ScriptedModel, Summary, Ticket
 
 BYTES = 1_000
-
-
-class Ticket(BaseModel):
-    text: str
-
-
-class Summary(BaseModel):
-    text: str
-
-
-class Listener:
-    """A model that notes what it is asked; a byte read costs one nano-dollar, a token written ten."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-
-    def worst_case(
-        self,
-        model: str,
-        messages: Sequence[Mapping[str, str]],
-        max_tokens: int,
-        *,
-        answer: type[BaseModel] | None = None,
-    ) -> Amounts:
-        read = sum(len(message["content"].encode()) for message in messages)
-        return Amounts(read + 10 * max_tokens, read + max_tokens, model_calls=1)
-
-    def estimate(self, model: str, *, input_tokens: int, output_tokens: int) -> float:
-        return (input_tokens + 10 * output_tokens) / 1e9
-
-    async def complete(self, model: str, messages: Sequence[Mapping[str, str]], **options: Any) -> Completion:
-        self.asked.append({"model": model, **options})
-        return Completion('{"text": "Short."}', 1e-9, 1, 1)
 
 
 def tiers(*models: Any, **options: Any) -> list[ModelStep]:
@@ -61,7 +25,7 @@ def tiers(*models: Any, **options: Any) -> list[ModelStep]:
         "prompt": "Summarise {Ticket}.",
         "max_tokens": 100,
         "max_input_bytes": BYTES,
-        "language_model": Listener(),
+        "language_model": ScriptedModel(),
     }
     return llm_step("summarise", models=models, **(given | options))
 
@@ -115,12 +79,12 @@ def test_a_tier_does_not_change() -> None:
 
 @pytest.mark.anyio
 async def test_the_model_is_asked_with_the_tier_s_effort_and_tokens() -> None:
-    listener = Listener()
+    model = ScriptedModel()
     attempt = Attempt(RunId("r"), ToolId("t"), AttemptId(1), "", deadline=0.0)
-    for step in tiers("m", ModelTier("m", effort="minimal", max_tokens=7), language_model=listener):
+    for step in tiers("m", ModelTier("m", effort="minimal", max_tokens=7), language_model=model):
         with serving(attempt):
             await step.call({ArtifactId("Ticket"): Ticket(text="It is broken.")})
-    assert [(asked["model"], asked["effort"], asked["max_tokens"]) for asked in listener.asked] == [
+    assert [(asked["model"], asked["effort"], asked["max_tokens"]) for asked in model.asked] == [
         ("m", None, 100),
         ("m", "minimal", 7),
     ]
