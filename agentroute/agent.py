@@ -659,6 +659,7 @@ class Agent:
         down: Iterable[str] = (),
         now: float | None = None,
         explain: bool = False,
+        budget: Budget | None = None,
     ) -> RoutePlan:
         """Say which route a run would take. Pure: nothing is called.
 
@@ -669,6 +670,7 @@ class Agent:
             now: Time on the agent's clock at which to judge health. If left out: this moment; where no event loop runs,
                 when something was last heard of any tool.
             explain: Say what the tools weigh, and why.
+            budget: Of the run; the agent's if left out.
 
         Raises:
             InputError: A goal, artifact or tool has no such name.
@@ -676,7 +678,11 @@ class Agent:
         names = self._names
         at_hand = self.graph.inputs if have is None else frozenset(map(names.artifact, have))
         moment = self._moment() if now is None else now
-        found = self._planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
+        if now is None:  # what is only supposed moves no window
+            for quota in self._services.quotas:
+                quota.advance(moment)
+        planner = self._planner if budget is None else replace(self._planner, budget=budget)
+        found = planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
         if not explain:
             return found
         return found.model_copy(update={"weighed": self._planner.explain(names.goal(goal), at_hand, moment)})

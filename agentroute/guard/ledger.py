@@ -30,11 +30,19 @@ class Reservation:
         self.amounts = amounts
         self.open = True
 
-    def settle(self, used: Amounts) -> None:
-        """Turn the reservation into what the attempt really used. May exceed it only if somebody lied."""
+    def settle(self, used: Amounts, *, keeping: bool = False) -> None:
+        """Turn the reservation into what the attempt really used. May exceed it only if somebody lied.
+
+        Args:
+            used: What it used.
+            keeping: Keep the rest in the ledgers above: the run will need it for another try.
+        """
         if self.open:
             self.open = False
             self._ledger.move(self.amounts, used)
+            if keeping:
+                unused = Amounts(*(max(0, held - gone) for held, gone in zip(self.amounts, used, strict=True)))
+                self._ledger.keep(self._ledger.kept.plus(unused))
 
     def release(self) -> None:
         """Give everything back: the attempt was never made."""
@@ -61,22 +69,26 @@ class Ledger:
     A ledger may have others above it, such as those of an agent and of the run that called it: what is reserved here is
     reserved there too, or nowhere.
 
+    What a run will still need can be *kept* for it in the ledgers above, so that others do not take it: it is held
+    there like a reservation, but whoever keeps it may use it.
+
     No locks: every method is synchronous and runs on the event loop, so no other run comes in between.
 
     Attributes:
         limits: Upper bounds of this ledger alone.
         spent: What is gone.
-        reserved: What is held back for attempts under way.
+        reserved: What is held back for attempts under way, and kept by ledgers below.
+        kept: What is held in the ledgers above beyond what is reserved here.
         above: Ledgers that have to agree.
         freed: Called when something is given back, or forgotten, by whoever wants to know.
     """
 
-    __slots__ = ("above", "freed", "limits", "reserved", "spent")
+    __slots__ = ("above", "freed", "kept", "limits", "reserved", "spent")
 
     def __init__(self, limits: Limits = UNLIMITED, *, above: Iterable["Ledger"] = ()) -> None:
         """Start with nothing used."""
         self.limits = limits
-        self.spent = self.reserved = NOTHING
+        self.spent = self.reserved = self.kept = NOTHING
         self.above = tuple(above)
         self.freed: Callable[[], None] | None = None
 
@@ -84,40 +96,38 @@ class Ledger:
 
     @property
     def left(self) -> Limits:
-        """What is neither spent nor reserved, here and above; None where nothing limits it."""
-        own = self._beyond(self.reserved)
-        if not self.above:
-            return own
-        return Limits(*map(_least, own, *(self._seen_from_here(each.left) for each in self.above)))
+        """What is neither spent nor held for others, here and above; None where nothing limits it."""
+        return self._left(NOTHING)
 
-    def left_once_freed(self, held: Amounts | None = None) -> Limits:
-        """What would be left if others gave back all that they hold.
+    def left_once_freed(self, held: Amounts | None = None, *, by: float = -math.inf) -> Limits:
+        """What would be left if others gave back all that they hold, and time went on.
 
         Args:
             held: What the one who asks holds; all that is reserved here, if left out.
+            by: Until then; monotonic seconds.
         """
         mine = self.reserved if held is None else held
-        own = self._beyond(mine)
+        own = self._beyond(mine.minus(self._forgotten(by)))
         if not self.above:
             return own
-        above = [each.left_once_freed(self._kept_above(mine)) for each in self.above]
+        above = [each.left_once_freed(self._kept_above(mine), by=by) for each in self.above]
         return Limits(*map(_least, own, *map(self._seen_from_here, above)))
 
     def fits(self, worst: Amounts) -> bool:
         """Whether the worst case of an attempt can be reserved. What is overspent affords nothing, free or not."""
         if not self._has_room(worst, self.reserved):
             return False
-        return not self.above or all(each.fits(self._passed_on(worst)) for each in self.above)
+        return not self.above or all(each.fits(self._asked_above(worst)) for each in self.above)
 
-    def may_fit(self, worst: Amounts, held: Amounts | None = None) -> bool:
-        """Whether it could be reserved if others gave back all that they hold; `held` as for `left_once_freed`."""
+    def may_fit(self, worst: Amounts, held: Amounts | None = None, *, by: float = -math.inf) -> bool:
+        """Whether it could be reserved if others gave back all that they hold; as for `left_once_freed`."""
         mine = self.reserved if held is None else held
-        if not self._has_room(worst, mine):
+        if not self._has_room(worst, mine.minus(self._forgotten(by))):
             return False
         if not self.above:
             return True
         asked, away = self._passed_on(worst), self._kept_above(mine)
-        return all(each.may_fit(asked, away) for each in self.above)
+        return all(each.may_fit(asked, away, by=by) for each in self.above)
 
     def fits_from(self, worst: Amounts) -> float:
         """The moment from which on it can be reserved, by the passing of time alone.
@@ -126,22 +136,41 @@ class Ledger:
             Monotonic seconds; minus infinity if it fits now, infinity if others would have to give something back.
         """
         own = self._has_room_from(worst)
-        return max([own, *(each.fits_from(self._passed_on(worst)) for each in self.above)]) if self.above else own
+        return max([own, *(each.fits_from(self._asked_above(worst)) for each in self.above)]) if self.above else own
 
     # ---------------------------------------------------------------- changes
 
-    def reserve(self, worst: Amounts) -> Reservation | None:
-        """Hold back the worst case of an attempt, here and above, or return None if it does not fit any more."""
-        if not self.fits(worst):
+    def reserve(self, worst: Amounts, keeping: Amounts | None = None) -> Reservation | None:
+        """Hold back the worst case of an attempt, here and above, or return None if it does not fit any more.
+
+        Args:
+            worst: To be reserved.
+            keeping: What to keep above from then on; None: what is kept already.
+        """
+        kept = self.kept if keeping is None else keeping
+        if not self.fits(worst if keeping is None else worst.plus(keeping)):
             return None
-        self.hold(worst)
+        self.reserved = self.reserved.plus(worst)
+        self._shift_above(worst.plus(kept).minus(self.kept))
+        self.kept = kept
         return Reservation(self, worst)
 
-    def hold(self, worst: Amounts) -> None:
-        """Hold something back, here and above, that is known to fit."""
-        self.reserved = self.reserved.plus(worst)
-        for each in self.above:
-            each.hold(self._passed_on(worst))
+    def keep(self, amounts: Amounts) -> None:
+        """Keep so much above, in place of what was kept there so far, whether or not there is room for it."""
+        self._shift_above(amounts.minus(self.kept))
+        self.kept = amounts
+
+    def _shift_above(self, change: Amounts) -> None:
+        if change != NOTHING:
+            for each in self.above:
+                each.shift(self._passed_on(change))
+
+    def shift(self, change: Amounts) -> None:
+        """Hold more, or less where it is negative, here and above."""
+        self.reserved = self.reserved.plus(change)
+        self._shift_above(change)
+        if self.freed is not None and min(change) < 0:
+            self.freed()
 
     def move(self, held: Amounts, used: Amounts) -> None:
         """Give back what was held, and take what was used."""
@@ -162,6 +191,22 @@ class Ledger:
             each.advance(now)
 
     # ---------------------------------------------------------------- inside
+
+    def _left(self, credit: Amounts) -> Limits:
+        """What is left to someone who keeps `credit` here."""
+        own = self._beyond(self.reserved.minus(credit))
+        if not self.above:
+            return own
+        mine = self._passed_on(credit.plus(self.kept))
+        return Limits(*map(_least, own, *(self._seen_from_here(each._left(mine)) for each in self.above)))  # noqa: SLF001
+
+    def _asked_above(self, worst: Amounts) -> Amounts:
+        """What there has to be room for above: what is kept there is used first."""
+        return self._passed_on(worst if self.kept is NOTHING else worst.minus(self.kept))
+
+    def _forgotten(self, by: float) -> Amounts:  # noqa: ARG002
+        """What is gone and will not count any more at a moment; this ledger knows nothing of time."""
+        return NOTHING
 
     def _has_room(self, worst: Amounts, held: Amounts) -> bool:
         limits, gone = self.limits, self.spent
@@ -263,6 +308,14 @@ class Window(Ledger):
             self.spent = self.spent.minus(self._past.popleft()[1])
         if len(self._past) < before and self.freed is not None:
             self.freed()
+
+    def _forgotten(self, by: float) -> Amounts:
+        gone = NOTHING
+        for until, amounts in self._past:
+            if until + self.per_s > by:
+                break
+            gone = gone.plus(amounts)
+        return gone
 
     def _has_room_from(self, worst: Amounts) -> float:
         """When so much of what is gone will be forgotten that there is room."""

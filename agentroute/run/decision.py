@@ -177,30 +177,32 @@ class Navigator:
             return Record(hedged)
         if wake is None:  # nothing ready, nothing under way: what was true when the route was made is not any more
             return self._navigate(goal, now) or self._dead_end(goal, now)
-        return self._wait(now, wake)
+        return self._wait(goal, now, wake)
 
     def _next(self, now: float) -> tuple[ToolSpec | None, float | None]:
         """The first tool that can be called now, else when one can be; neither, if none is worth waiting for."""
         outlook, wake = self._outlook, None
         for tool in self._schedule.ready:
             spec = self._graph.tools[tool]
-            affordable = outlook.affordable(spec)
-            if not affordable and not outlook.may_become_affordable(spec, now):
+            payable = outlook.payable(spec)
+            if not payable and not outlook.may_become_affordable(spec, now):
                 continue
-            start = outlook.start_at(spec, now)
+            start = max(outlook.start_at(spec, now), outlook.payable_at(spec, now))
             if start > now + INSTANT_S:
                 wake = start if wake is None else min(wake, start)
-            elif affordable:
+            elif payable:
                 return spec, None
         return None, wake
 
-    def _wait(self, now: float, until: float) -> Decision:
+    def _wait(self, goal: GoalId, now: float, until: float) -> Decision:
         """Wait, and say so once if it is for a tool that is out rather than for a short backoff."""
         outlook, specs = self._outlook, [self._graph.tools[tool] for tool in self._schedule.ready]
-        out = [spec.name for spec in specs if not (outlook.affordable(spec) and outlook.admitted(spec, now))]
+        out = [spec.name for spec in specs if not (outlook.payable(spec) and outlook.admitted(spec, now))]
         if out and self._state.waiting_for != out[0]:
-            dear = not outlook.affordable(self._graph.tools[out[0]])
-            why = "other runs hold what it may cost" if dear else "every way is closed until then"
+            dear = not outlook.payable(self._graph.tools[out[0]])
+            if dear and (elsewhere := self._navigate(goal, now)) is not None:
+                return elsewhere  # others have taken what the route needs: there may be one for what they left
+            why = outlook.why_unpaid(self._graph.tools[out[0]]) if dear else "every way is closed until then"
             return Record(Waiting(now, out[0], until - now, why))
         if not out:
             return Wait(self._sooner(until, now))

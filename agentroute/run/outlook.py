@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import Any
 
-from agentroute.graph.cost import Amounts, Rates
+from agentroute.graph.cost import NOTHING, Amounts, Rates
 from agentroute.graph.goal import GoalSpec
 from agentroute.graph.tool import KOfN, Need, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
@@ -134,11 +134,44 @@ class Outlook:
         """Whether the worst case of one attempt fits into what is left."""
         return self.ledger.fits(spec.least)
 
+    def payable(self, spec: ToolSpec) -> bool:
+        """Whether the next call of the route can be paid for, and the rest of it after that."""
+        return self.ledger.fits(self._needed(spec))
+
+    def why_unpaid(self, spec: ToolSpec) -> str:
+        """What a run waits for that cannot pay for the next call of its route."""
+        is_held = self.ledger.fits_from(self._needed(spec)) == inf
+        return "other runs hold what it may cost" if is_held else "a quota is used up until its window has moved on"
+
     def may_become_affordable(self, spec: ToolSpec, now: float) -> bool:
-        """Whether to wait for what other runs hold: it would be enough, and the run still has patience."""
+        """Whether to wait for what other runs hold, or for a window to move on: it would be enough, and in time."""
+        return self._patience_ends(now) > now and self._may_fit(spec.least, now)
+
+    def _patience_ends(self, now: float) -> float:
+        """When the run gives up waiting for money."""
         since = self.state.waiting_since
-        is_patient = since is None or now - since < self.board.settings.patience_s - INSTANT_S
-        return is_patient and self.ledger.may_fit(spec.least)
+        return (now if since is None else since) + self.board.settings.patience_s - INSTANT_S
+
+    def _may_fit(self, amounts: Amounts, now: float) -> bool:
+        return self.ledger.may_fit(amounts, by=self._patience_ends(now) + self.origin)
+
+    def rest_after(self, spec: ToolSpec) -> Amounts:
+        """What the rest of the route needs after a call, as far as it is to be kept for it in quotas.
+
+        Nobody else shares the run's own budget, so without quotas there is nothing to keep.
+        """
+        state, kept = self.state, NOTHING
+        if not self.ledger.above or not state.limits.finish_share:
+            return kept
+        under_way = {flight.tool for flight in state.relied_on}
+        for tool in state.route:
+            if tool not in state.done and tool not in under_way and tool != spec.name:
+                later = self.graph.tools[tool]
+                kept = kept.plus(later.least._replace(usd=self.kept_for(later)))
+        return kept
+
+    def _needed(self, spec: ToolSpec) -> Amounts:
+        return spec.least.plus(self.rest_after(spec)) if self.ledger.above else spec.least
 
     def hold_for(self, spec: ToolSpec) -> Amounts:
         """What is reserved for an attempt: its worst case, or as much of it as leaves enough for the rest of the route.
@@ -162,7 +195,7 @@ class Outlook:
         """Earliest start of the next attempt."""
         earliest = self.state.not_before.get(spec.name, 0.0)
         if not self.affordable(spec):
-            earliest = max(earliest, self._affordable_from(spec, now))
+            earliest = max(earliest, self._affordable_from(spec.least, now))
         if not self.admitted(spec, now):
             moment = now + self.origin
             back = self.board.back_at(spec, moment)
@@ -171,12 +204,16 @@ class Outlook:
             earliest = max(earliest, back - self.origin, now + POLL_S)
         return earliest
 
-    def _affordable_from(self, spec: ToolSpec, now: float) -> float:
-        """When to look again whether a tool can be afforded: when a window has moved on far enough, if not before.
+    def payable_at(self, spec: ToolSpec, now: float) -> float:
+        """When to look again whether the next call of the route can be paid for; now, if it can."""
+        return now if self.payable(spec) else self._affordable_from(self._needed(spec), now)
+
+    def _affordable_from(self, amounts: Amounts, now: float) -> float:
+        """When to look again whether so much can be afforded: when a window has moved on far enough, if not before.
 
         Others hold what it needs; whoever gives something back calls who waits.
         """
-        moved_on = self.ledger.fits_from(spec.least) - self.origin + INSTANT_S  # never before it, by a rounding error
+        moved_on = self.ledger.fits_from(amounts) - self.origin + INSTANT_S  # never before it, by a rounding error
         return min(now + LONGEST_POLL_S, max(moved_on, now + 2 * INSTANT_S))
 
     def usual_s(self, spec: ToolSpec, now: float, goal: GoalId | None = None) -> float:
@@ -203,7 +240,7 @@ class Outlook:
         """When a run that waits for a tool looks by itself whether it can start: the later, the more come before it."""
         return start + min(LONGEST_POLL_S, POLL_S * self.board.line.before(self.who, tool))
 
-    def obstacle(self, spec: ToolSpec) -> str | None:
+    def obstacle(self, spec: ToolSpec, now: float) -> str | None:
         """Why the tool cannot be used in this run any more; None if it can."""
         state = self.state
         if spec.name in state.closed:
@@ -212,7 +249,7 @@ class Outlook:
             return f"failed {state.tries[spec.name]} times"
         if spec.name in self.board.quarantined:
             return f"put aside: {self.board.quarantined[spec.name]}"
-        return None if self.ledger.may_fit(spec.least) else "cannot be afforded"
+        return None if self._may_fit(spec.least, now) else "cannot be afforded"
 
     # ---------------------------------------------------------------- routes
 
@@ -236,7 +273,7 @@ class Outlook:
             return None
         sunk = frozenset(flight.tool for flight in self.state.relied_on if flight.attempt != past)
         for wait in (False, True) if patient else (False,):
-            left = self.ledger.left_once_freed() if wait else self.ledger.left
+            left = self._left_in_time(now) if wait else self.ledger.left
             usable = [spec for spec in self._usable(now, sunk, patient=wait) if spec.name not in without]
             kept = self._kept_to(usable, past)
             for specs in (kept,) if firm or kept is usable else (kept, usable):
@@ -245,6 +282,11 @@ class Outlook:
                 if route is not None:
                     return route
         return None
+
+    def _left_in_time(self, now: float) -> Limits:
+        """What may be left for those who wait; what is left now, if the run has waited for long enough."""
+        ends = self._patience_ends(now)
+        return self.ledger.left_once_freed(by=ends + self.origin) if ends > now else self.ledger.left
 
     def _kept_to(self, usable: list[ToolSpec], past: AttemptId | None) -> list[ToolSpec]:
         """Without the tiers that a choice which holds has put behind others that can be used.
@@ -289,7 +331,7 @@ class Outlook:
         for spec in self.graph.routable.values():
             if all(artifact in self.state.artifacts for artifact in spec.produces):
                 continue
-            obstacle = self.obstacle(spec)
+            obstacle = self.obstacle(spec, now)
             if obstacle is None and not self.admitted(spec, now):
                 obstacle = f"out for another {self.start_at(spec, now) - now:.1f} s"
             if obstacle is not None:
@@ -306,7 +348,7 @@ class Outlook:
         return [
             spec
             for spec in self.graph.routable.values()
-            if spec.name in sunk or (self.obstacle(spec) is None and self._available(spec, now, patient=patient))
+            if spec.name in sunk or (self.obstacle(spec, now) is None and self._available(spec, now, patient=patient))
         ]
 
     def _available(self, spec: ToolSpec, now: float, *, patient: bool) -> bool:

@@ -121,7 +121,7 @@ class Planner:
     def _limited(self, outlook: Outlook, goal: GoalId, have: frozenset[ArtifactId], now: float) -> Limited:
         """What stands in the way of a run besides tools that are out."""
         free = replace(outlook, ledger=Ledger(), deadline_s=None)
-        usable = [s for s in self.graph.routable.values() if free.obstacle(s) is None and free.admitted(s, 0.0)]
+        usable = [s for s in self.graph.routable.values() if free.obstacle(s, 0.0) is None and free.admitted(s, 0.0)]
         seconds = {s.name: self.board.latency(s, now, free.expected(s, goal)) for s in usable}
         deadline_s = self.budget.deadline_s
         return Limited(self.graph, goal, have, outlook.ledger, seconds, deadline_s, outlook.kept_for)

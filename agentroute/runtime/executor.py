@@ -117,7 +117,7 @@ class Executor:
             None if the money is not there after all, or there are more facts by now.
         """
         spec, services = call.tool, self._services
-        reservation = self._ledger.reserve(call.hold or spec.worst)
+        reservation = self._reserve(call)
         if reservation is None:
             return None
         again = self._state.tries.get(spec.name, 0) > 0  # one that was given up before it was made is no failure
@@ -147,6 +147,16 @@ class Executor:
         if not recorded:
             self.let_go(flight)
         return flight if recorded else None
+
+    def _reserve(self, call: Call) -> Reservation | None:
+        """Hold the worst case of a call, and in quotas what the run needs after it, if there is room for both.
+
+        Remedies come before what is kept, where there is no room for both.
+        """
+        worst, ledger = call.hold or call.tool.worst, self._ledger
+        if call.role == "step":
+            return ledger.reserve(worst, self._outlook.rest_after(call.tool))
+        return ledger.reserve(worst, ledger.kept) or ledger.reserve(worst, NOTHING)
 
     def _makers(self, inputs: Values) -> tuple[AttemptId, ...]:
         """Attempts that made these inputs; those the run was given have no maker."""
@@ -318,10 +328,10 @@ class Executor:
                 events.append(Compensated(now, about, subject.tool, tool))
         return events
 
-    def _settle(self, flight: "Flight", attempt: Attempt, charge: Charge) -> Amounts:
+    def _settle(self, flight: "Flight", attempt: Attempt, charge: Charge, *, keeping: bool = False) -> Amounts:
         """Charge an attempt, on the day it is over: a limit on a stretch of time counts it from then on."""
         self._ledger.advance(self._services.clock.now())
-        return flight.settle(attempt, charge)
+        return flight.settle(attempt, charge, keeping=keeping)
 
     def _subject(self, about: AttemptId) -> AttemptFailed | AttemptSucceeded | Verified:
         return self._state.doubts.get(about) or self._state.rechecks.get(about) or self._state.effects[about]
@@ -352,7 +362,7 @@ class Executor:
             self._tell_policies(spec, accepted=False)
         known = failure.for_effect(spec.effect)
         charge: Charge = "worst" if isinstance(error, AnswerLostError) else CHARGED[failure.kind]
-        used = self._settle(flight, attempt, charge)
+        used = self._settle(flight, attempt, charge, keeping=self._is_wanted_again(flight))
         event = AttemptFailed(
             at=self._now(),
             attempt=flight.started.attempt,
@@ -367,6 +377,10 @@ class Executor:
             used_tokens=used.tokens,
         )
         return [event, *self._alarms(flight, attempt, used)]
+
+    def _is_wanted_again(self, flight: "Flight") -> bool:
+        """Whether what a failed call did not use is kept for the next try, as the rest of the route is."""
+        return flight.call.role == "step" and self._state.limits.finish_share > 0
 
     def _alarms(self, flight: "Flight", attempt: Attempt, used: Amounts) -> list[Event]:
         """Put a tool aside, for all runs, that costs more than it may or says what cannot be true of it."""
@@ -462,8 +476,8 @@ class Flight:
         self.ticket = ticket
         self.waited_s = 0.0  # until its turn came
 
-    def settle(self, attempt: Attempt, charge: Charge) -> Amounts:
-        """Charge what the tool reported, else what `charge` says of what it declares."""
+    def settle(self, attempt: Attempt, charge: Charge, *, keeping: bool = False) -> Amounts:
+        """Charge what the tool reported, else what `charge` says of what it declares; keep the rest for a retry."""
         if not self.reservation.open:
             return NOTHING
         cost, held = self.call.tool.cost, self.reservation.amounts
@@ -475,7 +489,7 @@ class Flight:
         if charge == "worst":  # what was reported may not have been all
             usd, tokens = max(usd, held.usd), max(tokens, held.tokens)
         used = Amounts(usd, tokens, held.model_calls, held.tool_calls)
-        self.reservation.settle(used)
+        self.reservation.settle(used, keeping=keeping)
         return used
 
 

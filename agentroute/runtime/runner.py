@@ -8,6 +8,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agentroute.errors import JournalError
+from agentroute.graph.cost import NOTHING
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Budget
 from agentroute.guard.ledger import Ledger
@@ -104,6 +105,7 @@ class Runner:
             raise _foremost(group) from (group if len(group.exceptions) > 1 else None)
         finally:
             self._leave_line()
+            self._ledger.keep(NOTHING)
             for flight in self._boarding:
                 self._executor.let_go(flight)
             self._boarding.clear()

@@ -15,10 +15,14 @@ amounts = st.builds(Amounts, *(st.integers(0, 20) for _ in FIELDS))
 limits = st.builds(Limits, *(st.one_of(st.none(), st.integers(0, 60)) for _ in FIELDS))
 
 
-What = Literal["reserve", "settle", "release", "carve"]
+What = Literal["reserve", "settle", "release", "carve", "keep"]
 
 moves = st.lists(
-    st.tuples(st.sampled_from(["reserve", "reserve", "settle", "release", "carve"]), st.integers(0, 7), amounts),
+    st.tuples(
+        st.sampled_from(["reserve", "reserve", "settle", "release", "carve", "keep", "keep"]),
+        st.integers(0, 7),
+        amounts,
+    ),
     max_size=40,
 )
 """Things that happen: what, to which of the ledgers or reservations there are, with which amounts."""
@@ -33,6 +37,8 @@ class Books:
         self.open: list[tuple[Reservation, Ledger, list[Ledger]]] = []
         self.held: list[tuple[Ledger, Amounts]] = []
         self.gone: list[tuple[Ledger, Amounts]] = []
+        self.kept: list[tuple[Ledger, Ledger, Amounts]] = []
+        """For whom, where, how much."""
 
     def lines(self, ledger: Ledger, above: list[Ledger], amount: Amounts) -> list[tuple[Ledger, Amounts]]:
         """Where an amount is written down. Money of a carved ledger stands above already, as what it is carved from."""
@@ -45,12 +51,28 @@ class Books:
     def used(self, ledger: Ledger, name: str) -> int:
         return self.total(self.held, ledger, name) + self.total(self.gone, ledger, name)
 
+    def kept_at(self, ledger: Ledger, name: str, *, but: list[Ledger]) -> int:
+        """What is kept in a ledger for others than those who ask, and those on whose behalf they do."""
+        return sum(
+            getattr(amount, name)
+            for owner, at, amount in self.kept
+            if at is ledger and all(owner is not o for o in but)
+        )
+
     def fits(self, lines: list[tuple[Ledger, Amounts]]) -> bool:
+        path = [ledger for ledger, _ in lines]
         return all(
-            limit is None or self.used(ledger, name) + getattr(amount, name) <= limit
-            for ledger, amount in lines
+            limit is None
+            or self.used(ledger, name) + self.kept_at(ledger, name, but=path[:number]) + getattr(amount, name) <= limit
+            for number, (ledger, amount) in enumerate(lines)
             for name, limit in zip(FIELDS, ledger.limits, strict=True)
         )
+
+    def keep(self, which: int, amount: Amounts) -> None:
+        ledger, above = self.ledgers[which % len(self.ledgers)]
+        self.kept = [line for line in self.kept if line[0] is not ledger]
+        self.kept += [(ledger, at, passed) for at, passed in self.lines(ledger, above, amount)[1:]]
+        ledger.keep(amount)
 
     def reserve(self, which: int, amount: Amounts) -> None:
         ledger, above = self.ledgers[which % len(self.ledgers)]
@@ -81,7 +103,8 @@ class Books:
         for ledger in {id(each): each for own, above in self.ledgers for each in [own, *above]}.values():
             for name, limit in zip(FIELDS, ledger.limits, strict=True):
                 assert getattr(ledger.spent, name) == self.total(self.gone, ledger, name)
-                assert getattr(ledger.reserved, name) == self.total(self.held, ledger, name)
+                held = self.total(self.held, ledger, name) + self.kept_at(ledger, name, but=[])
+                assert getattr(ledger.reserved, name) == held
                 assert limit is None or self.used(ledger, name) <= limit
 
 
@@ -95,6 +118,8 @@ def test_what_is_spent_and_reserved_never_exceeds_any_limit(
     for what, which, amount in happening:
         if what == "reserve":
             books.reserve(which, amount)
+        elif what == "keep":
+            books.keep(which, amount)
         elif books.open and what == "carve":
             books.carve(which)
         elif books.open:
@@ -102,9 +127,15 @@ def test_what_is_spent_and_reserved_never_exceeds_any_limit(
         books.check()
 
 
-@given(own=limits, agent=limits, asked=amounts, before=st.lists(amounts, max_size=5))
-def test_what_is_left_is_what_fits(own: Limits, agent: Limits, asked: Amounts, before: list[Amounts]) -> None:
-    ledger = Ledger(own, above=[Ledger(agent)])
+@given(own=limits, agent=limits, asked=amounts, before=st.lists(amounts, max_size=5), kept=amounts, others=amounts)
+def test_what_is_left_is_what_fits(  # noqa: PLR0917
+    own: Limits, agent: Limits, asked: Amounts, before: list[Amounts], kept: Amounts, others: Amounts
+) -> None:
+    shared = Ledger(agent)
+    ledger = Ledger(own, above=[shared])
+    if shared.fits(kept.plus(others)):
+        ledger.keep(kept)
+        Ledger(above=[shared]).keep(others)
     for amount in before:
         ledger.reserve(amount)
     left = ledger.left
@@ -168,7 +199,7 @@ def test_a_window_says_from_when_on_something_fits(  # noqa: PLR0917
             window.advance(now)
             window.move(NOTHING, Amounts(usd=usd))
         ledger = Ledger(above=[window, Ledger(above)])
-        ledger.hold(Amounts(usd=held))
+        ledger.shift(Amounts(usd=held))
         return ledger
 
     at = made().fits_from(asked)

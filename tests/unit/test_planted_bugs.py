@@ -338,7 +338,7 @@ def retry_after_unheard(patch: pytest.MonkeyPatch) -> None:
 def bottomless(self: Ledger, limits: Limits = UNLIMITED, **_: Any) -> None:
     del limits
     self.limits, self.above, self.freed = UNLIMITED, (), None
-    self.spent = self.reserved = NOTHING
+    self.spent = self.reserved = self.kept = NOTHING
 
 
 def uncounted(patch: pytest.MonkeyPatch) -> None:

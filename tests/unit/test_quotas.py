@@ -13,6 +13,7 @@ from agentroute.agent import Agent
 from agentroute.attempt import current
 from agentroute.errors import DefinitionError, InputError
 from agentroute.graph.artifact import ArtifactType
+from agentroute.graph.cost import Amounts, Rates
 from agentroute.graph.goal import Goal
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.budget import Budget, Quota
@@ -321,3 +322,102 @@ quotas: [{tool_calls: 1}, {usd: 1, per_s: 60}]
     assert agent.quotas == (Quota(tool_calls=1), Quota(usd=1, per_s=60))
     assert agent.graph.tools[ToolId("look")].least.usd == 20_000_000
     assert [agent.run_sync().outcome for _ in range(2)] == ["succeeded", "escalated"]
+
+
+# ---------------------------------------------------------------- what was begun is finished
+
+
+def two_steps(**options: Any) -> list[Any]:
+    charge = fake_tool("charge", ["start"], ["charged"], usd=0.10, effect="once", seconds=0.05)
+    return [charge, fake_tool("ship", ["charged"], ["done"], usd=0.10, effect="once", **options)]
+
+
+@in_virtual_time
+async def test_runs_side_by_side_begin_only_what_a_quota_lets_them_finish() -> None:
+    """A dollar is enough for five of ten runs. If nothing were kept for the second step, all would be charged."""
+    tried = bench(two_steps(), GOALS, quotas=[Quota(usd=1.0)], health=Health(patience_s=1.0))
+    runs = await together(tried, 10)
+    assert outcomes(runs) == ["escalated"] * 5 + ["succeeded"] * 5
+    assert runs[0].called().count("charge") == 5
+    assert all(not run.result.left_behind for run in runs)
+    left = tried.agent._services.quotas[0]
+    assert (left.spent.usd, left.reserved) == (10**9, Amounts())
+
+
+@in_virtual_time
+async def test_what_a_failed_call_did_not_use_is_kept_for_its_second_try() -> None:
+    """Others wait for the dime that the failed call gives back, and do not get it."""
+    trouble = [Fault(type="error", target="ship", attempts=(1, 1))]
+    tried = bench(
+        two_steps(seconds=0.1), GOALS, faults=trouble, quotas=[Quota(usd=0.35)], health=Health(patience_s=1.0)
+    )
+    runs = await together(tried, 5)
+    assert outcomes(runs) == ["escalated"] * 4 + ["succeeded"]
+    assert len(runs[0].calls("charge")) == 1
+
+
+@in_virtual_time
+async def test_a_run_that_is_cut_off_keeps_nothing() -> None:
+    tried = bench(two_steps(seconds=5.0), GOALS, quotas=[Quota(usd=0.30)])
+    with anyio.move_on_after(0.01):
+        await tried.run("cut-off")
+    quota = tried.agent._services.quotas[0]
+    assert quota.reserved == Amounts(), "the dime that is gone may have been paid; the next is not needed any more"
+    assert (await tried.run("next")).result.outcome == "succeeded"
+
+
+@in_virtual_time
+async def test_who_does_not_ask_to_finish_keeps_nothing() -> None:
+    budget = Budget(finish_share=0.0)
+    tried = bench(two_steps(), GOALS, quotas=[Quota(usd=1.0)], budget=budget, health=Health(patience_s=1.0))
+    runs = await together(tried, 10)
+    assert outcomes(runs) == ["escalated"] * 10
+
+
+@in_virtual_time
+async def test_a_way_that_others_leave_money_for_is_taken_instead() -> None:
+    """Ten cents are left when the second run comes to its turn: not enough for the dear way, and for the cheap one."""
+    tools = [
+        fake_tool("look", ["start"], ["seen"], usd=0.01),
+        fake_tool("dear", ["seen"], ["done"], usd=0.20, latency_s=0.1),
+        fake_tool("cheap", ["seen"], ["done"], usd=0.09, latency_s=100.0),
+    ]
+    rates = Rates(usd_per_second=0.01)
+    tried = bench(tools, GOALS, quotas=[Quota(usd=0.32)], rates=rates)
+    runs = await together(tried, 2)
+    assert outcomes(runs) == ["succeeded"] * 2
+    assert sorted(runs[0].called()) == ["cheap", "dear", "look", "look"]
+
+
+@in_virtual_time
+async def test_who_finds_a_window_used_up_waits_until_it_has_moved_on() -> None:
+    tried = bench([call(usd=0.05)], GOALS, quotas=[Quota(usd=0.05, per_s=6.0)])
+    assert (await tried.run("first")).result.outcome == "succeeded"
+    late = await tried.run("second")
+    assert late.result.outcome == "succeeded"
+    assert late.result.duration_s == pytest.approx(6.1 + 1.0, abs=0.01)
+    assert [wait.reason for wait in late.of(Waiting)] == ["a quota is used up until its window has moved on"]
+
+
+@in_virtual_time
+async def test_nobody_waits_for_a_window_that_moves_on_too_late() -> None:
+    tried = bench([call(usd=0.05)], GOALS, quotas=[Quota(usd=0.05, per_s=86_400)])
+    assert (await tried.run("first")).result.outcome == "succeeded"
+    late = await tried.run("second")
+    assert (late.result.outcome, late.result.duration_s) == ("escalated", 0.0)
+
+
+@in_virtual_time
+async def test_a_plan_sees_that_a_window_has_moved_on_and_supposes_nothing() -> None:
+    tried = bench([call(usd=0.05)], GOALS, quotas=[Quota(usd=0.05, per_s=6.0)])
+    await tried.run("first")
+    assert not tried.agent.plan().feasible
+    assert not tried.agent.plan(now=10_000.0).feasible
+    await anyio.sleep(7.0)
+    assert tried.agent.plan().feasible
+
+
+def test_a_plan_can_be_asked_for_another_budget() -> None:
+    agent = bench([call(usd=0.05)], GOALS, budget=Budget(usd=0.01)).agent
+    assert not agent.plan().feasible
+    assert agent.plan(budget=Budget(usd=0.06)).feasible
