@@ -597,12 +597,16 @@ class Agent:
 
         Raises:
             NoRouteError: The goal cannot be reached from any inputs.
-            DefinitionError: The goal asks for "at least k of": then nobody could say what the tool produces.
+            DefinitionError: The agent's own budget is too small to reach it, or the goal asks for "at least k of":
+                then nobody could say what the tool produces.
         """
         asked = self._names.goal(goal)
         route = self._planner.route(asked, self.graph.inputs)
         if route is None:
             raise NoRouteError(asked, missing=self._planner.missing(asked, self.graph.inputs))
+        unused = replace(self._planner, board=self._new_board(self.health), quotas=(), tiers=None)
+        if not (plan := unused.plan(asked, self.graph.inputs, (), 0.0)).feasible:
+            raise DefinitionError(f"agent {self.name!r}", f"never reaches {asked!r}: {plan.reason}")
         label, budget = ToolId(name or f"{self.name}.{asked}"), self._services.budget
         spec = agent_tool_spec(label, self.graph, self.graph.goals[asked], route, budget, timeout_s)
 

@@ -1,12 +1,13 @@
 """An agent as a tool of another."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from agentroute.attempt import current
 from agentroute.errors import DefinitionError, ToolError
 from agentroute.graph.artifact import ArtifactType
-from agentroute.graph.cost import Cost
+from agentroute.graph.cost import NOTHING, Amounts, Cost
 from agentroute.graph.goal import GoalSpec
 from agentroute.graph.tool import Guard, KOfN, ToolSpec, artifacts_of
 from agentroute.graph.toolgraph import ToolGraph
@@ -67,7 +68,8 @@ def agent_tool_spec(  # noqa: PLR0917  # called once, in this order
     """The contract of an agent's goal: from the inputs of its cheapest route to the goal's artifacts.
 
     It changes nothing if none of the agent's tools does, else it must run once: another run has other keys. Its worst
-    case is the agent's whole budget, or each of its tools called once where it has none.
+    case is the agent's whole budget, or each of its tools called once where it has none; if it has to, it can do with
+    the worst case of that route.
 
     Raises:
         DefinitionError: The goal asks for "at least k of": then nobody could say what the tool produces.
@@ -87,9 +89,11 @@ def agent_tool_spec(  # noqa: PLR0917  # called once, in this order
         cost=Cost(
             usd=usd,
             usd_max=max(usd, worst),
+            usd_least=min(max(usd, worst), dollars(NanoUsd(sum(spec.least.usd for spec in specs)))),
             latency_s=sum(spec.cost.latency_s for spec in specs),
             wh=sum(spec.cost.wh for spec in specs),
         ),
         effect="read" if all(tool.effect == "read" for tool in graph.routable.values()) else "once",
         timeout_s=timeout_s or budget.deadline_s or LONGEST_RUN_S,
+        nested=reduce(Amounts.plus, (spec.needs for spec in specs), NOTHING)._replace(usd=0),
     )

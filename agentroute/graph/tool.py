@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from agentroute.errors import DefinitionError
 from agentroute.graph.artifact import check_name
-from agentroute.graph.cost import Amounts, Cost, checked
+from agentroute.graph.cost import NOTHING, Amounts, Cost, checked
 from agentroute.ids import ArtifactId, ToolId
 
 Effect = Literal["read", "idempotent", "once"]
@@ -137,8 +137,11 @@ class ToolSpec:
         tokens: Tokens that an attempt reads and writes at most.
         least_tokens: Tokens that it can do with, if that is less; None: it cannot.
         tier: Which step it is a tier of, if it is one.
+        nested: What an agent behind it will need at the least, of what is counted as it happens and not reserved with
+            the attempt: tokens, calls of models and of tools.
         worst: What an attempt uses at most.
         least: What has to be reserved for one at the least: `worst`, for tools that cannot do with less.
+        needs: What has to be left for one at the least: `least`, and `nested` besides.
     """
 
     name: ToolId
@@ -155,8 +158,10 @@ class ToolSpec:
     tokens: int = 0
     least_tokens: int | None = None
     tier: StepTier | None = None
+    nested: Amounts = NOTHING
     worst: Amounts = field(init=False, repr=False, compare=False)
     least: Amounts = field(init=False, repr=False, compare=False)
+    needs: Amounts = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse contracts no run could honour, naming the tool."""
@@ -179,3 +184,4 @@ class ToolSpec:
         least = worst if (usd, tokens) == worst[:2] else worst._replace(usd=usd, tokens=tokens)
         object.__setattr__(self, "worst", worst)  # worked out once: it is asked for with every decision
         object.__setattr__(self, "least", least)
+        object.__setattr__(self, "needs", least if self.nested == NOTHING else least.plus(self.nested))

@@ -52,7 +52,7 @@ class Limited:
     def needs(self, route: Route) -> dict[str, int | float]:
         """What a route needs at its worst, and how long it is expected to take, by the fields of `Budget`."""
         specs = [self.graph.tools[tool] for tool in route.tools]
-        found = {each.key: sum(getattr(spec.worst, each.field) for spec in specs) for each in RESOURCES}
+        found = {each.key: sum(_worst(each, spec) for spec in specs) for each in RESOURCES}
         timed = cheapest_route(self._problem(dict.fromkeys(route.tools, 0), within_s=None))
         return found | {"usd": dollars(NanoUsd(found["usd"])), "deadline_s": timed.makespan_s if timed else 0.0}
 
@@ -93,11 +93,15 @@ class Limited:
         left = self.ledger.left
         for each in RESOURCES:
             limit = getattr(left, each.field)
-            uses = [(getattr(self.graph.tools[tool].worst, each.field), tool) for tool in route.tools]
+            uses = [(_worst(each, self.graph.tools[tool]), tool) for tool in route.tools]
             most, tool = max(uses, default=(0, ""))
             total = sum(used for used, _ in uses)
-            if limit is not None and most and limit - total < most:
-                need = f"{self._whose(each)}, and the route may need {each.say(total)}"
+            if limit is None or not most or limit - total >= most:
+                continue
+            need = f"{self._whose(each)}, and the route may need {each.say(total)}"
+            if total > limit:
+                yield f"{need}: it may have to end before the goal, as finish_share allows"
+            else:
                 yield f"{need}: should {tool} fail, it may be too little for a second call"
 
     def _whose(self, each: Resource) -> str:
@@ -113,7 +117,7 @@ class Limited:
         return sum(self._least(each, self.graph.tools[tool]) for tool in route.tools)
 
     def _least(self, each: Resource, spec: ToolSpec) -> int:
-        return self.least(spec) if each.field == "usd" else getattr(spec.least, each.field)
+        return self.least(spec) if each.field == "usd" else getattr(spec.needs, each.field)
 
     def _most_modest(self, each: Resource) -> Route | None:
         weights = {tool: self._least(each, self.graph.tools[tool]) for tool in self.seconds}
@@ -131,3 +135,8 @@ class Limited:
             latency_s={tool: self.seconds[tool] for tool in weights},
             within_s=within_s,
         )
+
+
+def _worst(each: Resource, spec: ToolSpec) -> int:
+    """What a tool needs at its worst; of an agent behind it, what can be foreseen."""
+    return getattr(spec.worst, each.field) + getattr(spec.nested, each.field)

@@ -22,6 +22,7 @@ from agentroute.routing.signals import HealthSignal
 from agentroute.routing.tiers.situation import Situation
 from agentroute.routing.tiers.tier_board import Offer, TierBoard, weighed
 from agentroute.routing.tiers.weighed import TierWeighed
+from agentroute.run.binding import RESOURCES, Limited
 from agentroute.run.events import HAND_OVER, Option, Role
 from agentroute.run.state import RunState
 from agentroute.run.watching import View
@@ -132,7 +133,7 @@ class Outlook:
 
     def affordable(self, spec: ToolSpec) -> bool:
         """Whether the worst case of one attempt fits into what is left."""
-        return self.ledger.fits(spec.least)
+        return self.ledger.fits(spec.needs)
 
     def payable(self, spec: ToolSpec) -> bool:
         """Whether the next call of the route can be paid for, and the rest of it after that."""
@@ -145,7 +146,7 @@ class Outlook:
 
     def may_become_affordable(self, spec: ToolSpec, now: float) -> bool:
         """Whether to wait for what other runs hold, or for a window to move on: it would be enough, and in time."""
-        return self._patience_ends(now) > now and self._may_fit(spec.least, now)
+        return self._patience_ends(now) > now and self._may_fit(spec.needs, now)
 
     def _patience_ends(self, now: float) -> float:
         """When the run gives up waiting for money."""
@@ -167,11 +168,11 @@ class Outlook:
         for tool in state.route:
             if tool not in state.done and tool not in under_way and tool != spec.name:
                 later = self.graph.tools[tool]
-                kept = kept.plus(later.least._replace(usd=self.kept_for(later)))
+                kept = kept.plus(later.needs._replace(usd=self.kept_for(later)))
         return kept
 
     def _needed(self, spec: ToolSpec) -> Amounts:
-        return spec.least.plus(self.rest_after(spec)) if self.ledger.above else spec.least
+        return spec.needs.plus(self.rest_after(spec)) if self.ledger.above else spec.needs
 
     def hold_for(self, spec: ToolSpec) -> Amounts:
         """What is reserved for an attempt: its worst case, or as much of it as leaves enough for the rest of the route.
@@ -195,7 +196,7 @@ class Outlook:
         """Earliest start of the next attempt."""
         earliest = self.state.not_before.get(spec.name, 0.0)
         if not self.affordable(spec):
-            earliest = max(earliest, self._affordable_from(spec.least, now))
+            earliest = max(earliest, self._affordable_from(spec.needs, now))
         if not self.admitted(spec, now):
             moment = now + self.origin
             back = self.board.back_at(spec, moment)
@@ -249,7 +250,7 @@ class Outlook:
             return f"failed {state.tries[spec.name]} times"
         if spec.name in self.board.quarantined:
             return f"put aside: {self.board.quarantined[spec.name]}"
-        return None if self._may_fit(spec.least, now) else "cannot be afforded"
+        return None if self._may_fit(spec.needs, now) else f"cannot be afforded{self._lacking(spec)}"
 
     # ---------------------------------------------------------------- routes
 
@@ -308,7 +309,7 @@ class Outlook:
     def _counts(self, sunk: Container[ToolId], left: Limits) -> Counts:
         """What is left of things that are counted; what is under way has been counted."""
         specs = self.graph.routable.values()
-        return Counts(left, {spec.name: spec.least for spec in specs if spec.name not in sunk})
+        return Counts(left, {spec.name: spec.needs for spec in specs if spec.name not in sunk})
 
     def menu(self, goal: GoalId, now: float) -> tuple[Option, ...]:
         """What is left when `goal` is out of reach: the lesser goals that are feasible now, and handing over.
@@ -336,7 +337,26 @@ class Outlook:
                 obstacle = f"out for another {self.start_at(spec, now) - now:.1f} s"
             if obstacle is not None:
                 found.append(f"{spec.name} ({obstacle})")
-        return "; ".join(found) or "the tools left do not fit into the budget or deadline, or an input is missing"
+        return "; ".join(found) or self._why_no_route() or "the tools left do not fit into the deadline"
+
+    def _lacking(self, spec: ToolSpec) -> str:
+        """What a tool needs more of than there is."""
+        left = self.ledger.left
+        found = [
+            f"{each.say(needed)} of {each.say(limit)}"
+            for each in RESOURCES
+            if (limit := getattr(left, each.field)) is not None and (needed := getattr(spec.needs, each.field)) > limit
+        ]
+        return f": needs {', '.join(found)} left" if found else ""
+
+    def _why_no_route(self) -> str:
+        """Which limits no route keeps, where each tool by itself would."""
+        goal = self.state.goal
+        if goal is None:
+            return ""
+        usable = dict.fromkeys((spec.name for spec in self.graph.routable.values()), 0.0)
+        limited = Limited(self.graph, goal, frozenset(self.state.artifacts), self.ledger, usable, None, self.kept_for)
+        return "; ".join(limited.obstacles())
 
     def _option(self, goal: GoalSpec, now: float) -> Option | None:
         if self.satisfied(goal.requires):
