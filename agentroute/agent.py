@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -60,6 +60,9 @@ from agentroute.runtime.watch import Watch
 
 if TYPE_CHECKING:
     from agentroute.adapters.mcp.servers import McpServers
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 class Agent:
@@ -123,6 +126,7 @@ class Agent:
         if isinstance(max_concurrency, bool) or max_concurrency < 1:
             raise DefinitionError("agent", f"max_concurrency must be a whole number from 1, not {max_concurrency!r}")
         callable_tools = _with_auxiliaries(tools)
+        quotas = _all(Quota, "quotas", quotas)
         self.types = _types(callable_tools, goals)
         self.graph = ToolGraph((tool.spec for tool in callable_tools), (goal.spec for goal in goals))
         self.name = name
@@ -130,17 +134,16 @@ class Agent:
         self._surroundings = Surroundings(name, trace=trace)
         self._priors = _priors(priors)
         self._experience = Experience()
-        self._quotas = tuple(quotas)
-        board = self._new_board(health or Health())
-        if step_router is not None and not isinstance(step_router, StepRouter):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
-            raise DefinitionError("agent", f"step_router must be a StepRouter(...), not {step_router!r}")
+        self._quotas = quotas
+        board = self._new_board(_given(Health, "health", health, Health()))
+        step_router = _given(StepRouter, "step_router", step_router, None)
         self._services = Services(
             name=name,
             graph=self.graph,
             tools={tool.spec.name: tool for tool in callable_tools},
             board=board,
-            budget=budget or Budget(),
-            rates=rates or Rates(),
+            budget=_given(Budget, "budget", budget, Budget()),
+            rates=_given(Rates, "rates", rates, Rates()),
             escalate=escalate,
             executor=executor or DirectCalls(),
             journal=journal or MemoryJournal(),
@@ -220,7 +223,7 @@ class Agent:
             observers=(*(known.observers if trace else ()), *observers),
             journal=journal or known.journal,
             clock=time,
-            budget=budget or known.budget,
+            budget=_given(Budget, "budget", budget, known.budget),
             model=known.model if model is None else lambda: model,
             executor=executor if wrap_executor is None else wrap_executor(executor, time),
             redact=twin._redact,  # noqa: SLF001
@@ -413,7 +416,8 @@ class Agent:
             NoRouteError: From these inputs no goal could be reached even if every tool worked.
             JournalError: Facts cannot be recorded; nothing further was called.
         """
-        return await self._run(values, goal, inputs or {}, run_id, budget or self._services.budget, None)
+        limits = _given(Budget, "budget", budget, self._services.budget)
+        return await self._run(values, goal, inputs or {}, run_id, limits, None)
 
     async def _run(  # noqa: PLR0917  # called here and for `as_tool`
         self,
@@ -685,7 +689,7 @@ class Agent:
         if now is None:  # what is only supposed moves no window
             for quota in self._services.quotas:
                 quota.advance(moment)
-        planner = self._planner if budget is None else replace(self._planner, budget=budget)
+        planner = replace(self._planner, budget=_given(Budget, "budget", budget, self._services.budget))
         found = planner.plan(names.goal(goal), at_hand, names.tools(down), moment)
         if not explain:
             return found
@@ -783,6 +787,27 @@ def _sources(tools: Iterable[Tool]) -> list[ToolSource]:
     """What the tools have open, each once."""
     found = {id(source): source for tool in tools if (source := getattr(tool, "source", None)) is not None}
     return list(found.values())
+
+
+def _given(kind: type[T], name: str, value: T | None, default: D) -> T | D:
+    """What a user passed, if it is of the kind it should be.
+
+    Raises:
+        DefinitionError: It is not.
+    """
+    if value is None:
+        return default
+    if not isinstance(value, kind):  # users pass anything
+        raise DefinitionError("agent", f"{name} must be a {kind.__name__}(...), not {value!r}")
+    return value
+
+
+def _all(kind: type[T], name: str, values: Iterable[T]) -> tuple[T, ...]:
+    """The same of several."""
+    given = tuple(values) if isinstance(values, Iterable) else None  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+    if given is None or not all(isinstance(value, kind) for value in given):
+        raise DefinitionError("agent", f"{name} must be a list of {kind.__name__}(...), not {values!r}")
+    return given
 
 
 def _ledgers(quotas: Sequence[Quota], board: HealthBoard) -> tuple[Ledger, ...]:

@@ -1,6 +1,5 @@
 """What an attempt costs, and the exchange rates that turn time, risk and energy into money."""
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,9 +18,20 @@ def checked(subject: str, field: str, value: float, *, largest: float = LARGEST)
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
         raise DefinitionError(subject, f"{field} must be a number, not {value!r}")
-    if math.isnan(value) or not 0 <= value <= largest:
+    if not 0 <= value <= largest:  # nor is NaN
         raise DefinitionError(subject, f"{field} must be a number from 0 to {largest:g}, not {value!r}")
     return float(value)
+
+
+def whole(subject: str, field: str, value: int, *, least: int = 1) -> int:
+    """Return `value` if it is a whole number from `least` on.
+
+    Raises:
+        DefinitionError: It is none, named with its owner.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
+        raise DefinitionError(subject, f"{field} must be a whole number from {least}, not {value!r}")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

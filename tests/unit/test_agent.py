@@ -7,7 +7,7 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
-from agentroute import Agent, Artifact, AtLeast, Budget, Goal, Health, Rates, tool
+from agentroute import Agent, Artifact, AtLeast, Budget, Goal, Health, Quota, Rates, tool
 from agentroute.errors import DefinitionError, InputError, NoRouteError
 from agentroute.ids import RunId
 from agentroute.ports import Observer
@@ -345,3 +345,30 @@ def test_a_plan_made_where_no_time_passes_judges_health_as_of_the_last_news() ->
     agent = Agent(name="a", tools=tools, goals=[Goal("g", ["a"])], trace=False)
     agent.run_sync(inputs={"start": "given"})
     assert [factors.age_s for factors in agent.plan(explain=True).weighed] == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"budget": 0.5}, r"budget must be a Budget\(...\), not 0.5"),
+        ({"budget": {"usd": 1}}, r"budget must be a Budget\(...\)"),
+        ({"budget": Quota(usd=1)}, r"budget must be a Budget\(...\)"),
+        ({"quotas": Quota(usd=1)}, r"quotas must be a list of Quota\(...\)"),
+        ({"quotas": [Budget(usd=1)]}, r"quotas must be a list of Quota\(...\)"),
+        ({"rates": 1.0}, r"rates must be a Rates\(...\)"),
+        ({"health": {}}, r"health must be a Health\(...\)"),
+    ],
+)
+def test_limits_of_another_kind_are_refused_at_the_door(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(DefinitionError, match=why):
+        bench([fake_tool("call", ["start"], ["done"])], {"done": ["done"]}, **options)
+
+
+@in_virtual_time
+async def test_a_budget_of_another_kind_is_refused_before_a_run() -> None:
+    agent = bench([fake_tool("call", ["start"], ["done"])], {"done": ["done"]}).agent
+    wrong: Any = 0.5
+    with pytest.raises(DefinitionError, match=r"budget must be a Budget\(...\), not 0.5"):
+        await agent.run(inputs={"start": "given"}, budget=wrong)
+    with pytest.raises(DefinitionError, match=r"budget must be a Budget\(...\), not 0.5"):
+        agent.with_options(budget=wrong)

@@ -92,8 +92,8 @@ class TestTheContract:
             ({"models": []}, "one or more"),
             ({"models": "openai/small"}, "one or more"),
             ({"models": ["a", "a"]}, "one or more"),
-            ({"max_tokens": 0}, "at least 1"),
-            ({"max_input_bytes": 0}, "at least 1"),
+            ({"max_tokens": 0}, "must be a whole number from 1, not 0"),
+            ({"max_input_bytes": 0}, "must be a whole number from 1, not 0"),
             ({"usual_share": 1.5}, "usual_share"),
             ({"output": str}, "too common"),
             ({"output": Annotated[object, Artifact("thing")], "inputs": [str]}, "too common"),
@@ -257,3 +257,21 @@ class TestACall:
     async def test_charges_match_the_reservation_to_the_nano_dollar(self) -> None:
         step = summarise(max_tokens=333, max_input_bytes=7_777)[0]
         assert nanos(dollars(step.spec.cost.worst)) == step.spec.cost.worst == 7_777 + 3_330
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"max_tokens": "100"}, "max_tokens must be a whole number from 1, not '100'"),
+        ({"max_tokens": 1.5}, "max_tokens must be a whole number"),
+        ({"max_tokens": True}, "max_tokens must be a whole number"),
+        ({"min_tokens": 0}, "min_tokens must be a whole number from 1"),
+        ({"max_input_bytes": "1"}, "max_input_bytes must be a whole number"),
+        ({"prompt": None}, "prompt must be a text or a function, not None"),
+        ({"ensure": 5}, "ensure must be a function, not 5"),
+        ({"when": "always"}, "when must be a function"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(DefinitionError, match=why):
+        summarise(**options)

@@ -99,6 +99,13 @@ def test_a_route_that_fits_but_only_just_is_warned_of() -> None:
     ]
 
 
+def test_a_route_that_may_not_be_finished_is_warned_of() -> None:
+    short = "it may have to end before the goal, as finish_share allows"
+    assert planned(usd=0.06, finish_share=0.0).warnings == [
+        f"the budget is 0.060000 USD, and the route may need 0.070000 USD: {short}"
+    ]
+
+
 def test_quotas_that_leave_too_little_are_told_from_the_budget() -> None:
     agent = trip(budget=Budget(usd=1.0), quotas=[Quota(usd=0.12)])
     assert agent.plan().warnings == []

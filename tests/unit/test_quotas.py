@@ -67,7 +67,8 @@ async def test_what_is_gone_is_gone_and_nobody_waits_for_it() -> None:
     runs = await together(tried, 5)
     assert outcomes(runs) == ["escalated"] * 2 + ["succeeded"] * 3
     assert max(run.result.duration_s for run in runs) <= 1.0
-    assert "call (cannot be afforded: needs 0.050000 USD of 0.020000 USD left)" in next(r for r in runs if r.result.outcome == "escalated").result.reason
+    poor = next(run for run in runs if run.result.outcome == "escalated")
+    assert "call (cannot be afforded: needs 0.050000 USD of 0.020000 USD left)" in poor.result.reason
 
 
 @in_virtual_time

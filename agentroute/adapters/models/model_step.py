@@ -17,7 +17,7 @@ from agentroute.adapters.signature import read_signature
 from agentroute.attempt import current
 from agentroute.errors import AnswerLostError, ConfigurationError, DefinitionError, ToolError
 from agentroute.graph.artifact import ArtifactType, artifact_type
-from agentroute.graph.cost import Amounts, Cost, checked
+from agentroute.graph.cost import Amounts, Cost, checked, whole
 from agentroute.graph.goal import resolve_need
 from agentroute.graph.tool import DECLARED_RIGHT, KOfN, Need, StepTier, ToolSpec, artifacts_of
 from agentroute.guard.ledger import Reservation
@@ -310,8 +310,13 @@ def llm_step(
     """
     subject = f"llm_step {name!r}"
     tiers = read_tiers(subject, models)
-    if min(max_tokens, max_input_bytes) < 1:
-        raise DefinitionError(subject, "max_tokens and max_input_bytes must be at least 1")
+    whole(subject, "max_tokens", max_tokens)
+    whole(subject, "max_input_bytes", max_input_bytes)
+    if not isinstance(prompt, str) and not callable(prompt):
+        raise DefinitionError(subject, f"prompt must be a text or a function, not {prompt!r}")
+    for role, given in (("when", when), ("ensure", ensure)):
+        if given is not None and not callable(given):
+            raise DefinitionError(subject, f"{role} must be a function, not {given!r}")
     checked(subject, "usual_share", usual_share, largest=1.0)
     types: dict[ArtifactId, ArtifactType] = {}
     requires = tuple(resolve_need(item, subject, types) for item in inputs)
@@ -367,7 +372,7 @@ def llm_step(
 def _lengths(subject: str, tier: ModelTier, max_tokens: int, min_tokens: int | None) -> tuple[int, int]:
     """Tokens that an answer of the tier may have, and those that it can do with."""
     most = max_tokens if tier.max_tokens is None else tier.max_tokens
-    least = most if min_tokens is None else min_tokens
+    least = most if min_tokens is None else whole(subject, "min_tokens", min_tokens)
     if not 1 <= least <= most:
         raise DefinitionError(subject, f"min_tokens must be from 1 to max_tokens ({most}, of {tier}), not {least}")
     return most, least
