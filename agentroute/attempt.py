@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from agentroute.errors import AgentrouteError
 from agentroute.graph.cost import checked
@@ -51,13 +52,14 @@ class Attempt:
     on_late: Callable[[bool], None] | None = field(default=None, repr=False)
     """Told (worked or not) when a call that was given up comes back after all; called on the event loop."""
 
-    def charge(self, *, usd: float) -> None:
+    def charge(self, *, usd: float | Decimal) -> None:
         """Report what the attempt really cost; several calls add up. Without one, the declared `usd` counts.
 
         Raises:
             DefinitionError: Not a number from 0 up.
         """
-        amount = nanos(checked(f"charge of {self.step!r}", "usd", usd))
+        plain = float(usd) if isinstance(usd, Decimal) else usd
+        amount = nanos(checked(f"charge of {self.step!r}", "usd", plain))
         self.charged = NanoUsd((self.charged or 0) + amount)
 
     def rate_limit(self, *, left: float, limit: float = 0.0, resets_in_s: float = 60.0) -> None:

@@ -68,14 +68,21 @@ class StepRouter:
             checked("step router", name, getattr(self, name), largest=1.0)
         if not isinstance(self.steps, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users pass anything
             raise DefinitionError("step router", f"steps must map names to policies, not {self.steps!r}")
-        named = [self.policy, *self.steps.values()]
+        self._refuse_idle([self.policy, *self.steps.values()])
+        if self.log is not None:
+            check_log(self.log)
+        self.board()
+
+    def _refuse_idle(self, named: Sequence[str | Policy]) -> None:
+        """Refuse options that none of these policies goes by: a promise that nothing keeps is a trap.
+
+        Raises:
+            DefinitionError: With the option.
+        """
         given = (("explore", "learned", self.explore > 0), ("least", "threshold", self.least != LEAST))
         for name, policy, is_given in given:
             if is_given and policy not in named:
                 raise DefinitionError("step router", f"{name} is for the policy {policy!r}, which no step goes by")
-        if self.log is not None:
-            check_log(self.log)
-        self.board()
         if self.usd_per_run is not None and not any(isinstance(self._named(each), PACED) for each in named):
             raise DefinitionError(
                 "step router", "usd_per_run is for policies that ask what success is worth: learned, cascade"
@@ -98,7 +105,7 @@ class StepRouter:
         )
 
     def check(self, tiers: Mapping[str, Sequence[ToolSpec]]) -> None:
-        """Refuse policies of steps that an agent does not have, and a model file that knows none of its tiers.
+        """Refuse what is said of steps that an agent does not have, and a model file that knows none of its tiers.
 
         Args:
             tiers: The agent's tiers by the name of the step.
@@ -109,6 +116,8 @@ class StepRouter:
         if strange := sorted(set(self.steps) - set(tiers)):
             there = ", ".join(sorted(tiers)) or "none"
             raise DefinitionError("step router", f"no step {', '.join(strange)} with several tiers; there are: {there}")
+        if tiers:
+            self._refuse_idle([self.steps.get(step, self.policy) for step in tiers])
         labels = {spec.tier.tier for specs in tiers.values() for spec in specs if spec.tier is not None}
         known = set(self._model.chances.tiers)
         if known and tiers and not known & labels:

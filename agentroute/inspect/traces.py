@@ -192,12 +192,13 @@ def _newest(spans: Iterable[Span]) -> list[Run]:
 
 
 def find_runs(folder: Path, wanted: str) -> list[Run]:
-    """The runs whose id, or whose trace's id, begins with `wanted`; ``latest`` is the one started last.
+    """The runs whose id, or whose trace's id, begins with `wanted`.
 
-    An exact match leaves the others out, and so does, of the runs of one trace, the one that made the others.
+    ``latest`` is the one started last, or the outermost that it was a tool of. An exact match leaves the others out,
+    and so does, of the runs of one trace, the one that made the others.
     """
     if wanted == "latest":
-        return list_runs(folder, limit=1)
+        return [_outermost(folder, run) for run in list_runs(folder, limit=1)]
     needle = wanted.lower() if _is_hex(wanted) else wanted
     candidates = {
         (span.trace_id, span.text(semconv.RUN_ID))
@@ -214,6 +215,16 @@ def find_runs(folder: Path, wanted: str) -> list[Run]:
         named = [run for run in runs if run.run_id == wanted] or [run for run in runs if run.run_id.startswith(wanted)]
         found += named if trace in exact | by_run else runs[:1]
     return found
+
+
+def _outermost(folder: Path, run: Run) -> Run:
+    """The run itself, or the one that it was a tool of, or a tool of a tool of."""
+    around = (
+        other
+        for other in read_trace(folder, run.trace_id)
+        if any(node.span.text(semconv.RUN_ID) == run.run_id for node in other.nodes())
+    )
+    return next(around, run)
 
 
 def read_trace(folder: Path, trace_id: str) -> list[Run]:

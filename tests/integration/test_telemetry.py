@@ -1019,6 +1019,7 @@ async def test_an_agent_and_its_trace_agree(own_store: Path, monkeypatch: pytest
     shown = [node for node in run.nodes() if node.span.name == "agentroute.reroute"]
     assert [node.span.texts(semconv.ROUTE_AFTER) for node in shown] == [["almanac"]]
     assert {span.service for span in exported(own_store)} == {"weather", "meteo"}
+    assert [each.run_id for each in find_runs(own_store / "traces", "latest")] == [result.run_id], "not the inner one"
     assert CANARY not in next((own_store / "traces").glob("*.jsonl")).read_text()
 
 

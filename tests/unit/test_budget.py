@@ -1,6 +1,8 @@
 """Money, time and model calls: reserved in the worst case, settled by what happened, never overspent."""
 # pyright: reportPrivateUsage=false, reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
+from decimal import Decimal
+
 import anyio
 import pytest
 
@@ -45,7 +47,7 @@ def test_the_worst_case_is_reserved_and_what_was_charged_is_spent() -> None:
 def test_charges_of_one_attempt_add_up() -> None:
     def work(_: Values) -> str:
         current().charge(usd=0.01)
-        current().charge(usd=0.02)
+        current().charge(usd=Decimal("0.02"))
         return "done"
 
     tool = fake_tool("t", ["start"], ["a"], usd=0.05)

@@ -626,6 +626,20 @@ def test_policies_of_steps_that_there_are_not_are_refused() -> None:
         experiment(pair(), GOALS, step_router=StepRouter(steps={"reply": "cascade"}))
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"explore": 0.1}, "explore is for the policy 'learned'"),
+        ({"policy": "threshold", "least": 0.9}, "least is for the policy 'threshold'"),
+        ({"usd_per_run": 0.1}, "usd_per_run is for policies that ask what success is worth"),
+    ],
+)
+def test_options_that_no_step_of_the_agent_goes_by_are_refused(options: dict[str, Any], why: str) -> None:
+    router = StepRouter(steps={"answer": "always-cheap"}, **options)
+    with pytest.raises(DefinitionError, match=why):
+        experiment(pair(), GOALS, step_router=router)
+
+
 def test_a_model_file_of_other_tiers_is_refused() -> None:
     model = TierModel(Chances({}, {"other": TierWeights(base=0.0, own={})}))
     with pytest.raises(DefinitionError, match="the model file knows none of large, small; it knows: other"):
