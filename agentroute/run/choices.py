@@ -33,11 +33,13 @@ class Call:
 class Wait:
     """Nothing to do until an attempt ends, or until `until` (seconds since the start), if that comes first.
 
-    Or until it is the run's turn in the line for the tool `line`, if it waits for one that is out.
+    Or until it is the run's turn in the line for the tool `line`, if it waits for one that is out. A run that is `poor`
+    waits for money: what quotas keep for it is not enough, and others may have it meanwhile.
     """
 
     until: float | None = None
     line: ToolId | None = None
+    poor: bool = False
 
 
 @dataclass(frozen=True, slots=True)

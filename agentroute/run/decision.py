@@ -198,15 +198,15 @@ class Navigator:
         """Wait, and say so once if it is for a tool that is out rather than for a short backoff."""
         outlook, specs = self._outlook, [self._graph.tools[tool] for tool in self._schedule.ready]
         out = [spec.name for spec in specs if not (outlook.payable(spec) and outlook.admitted(spec, now))]
+        dear = bool(out) and not outlook.payable(self._graph.tools[out[0]])
         if out and self._state.waiting_for != out[0]:
-            dear = not outlook.payable(self._graph.tools[out[0]])
             if dear and (elsewhere := self._navigate(goal, now)) is not None:
                 return elsewhere  # others have taken what the route needs: there may be one for what they left
             why = outlook.why_unpaid(self._graph.tools[out[0]]) if dear else "every way is closed until then"
             return Record(Waiting(now, out[0], until - now, why))
         if not out:
             return Wait(self._sooner(until, now))
-        return Wait(self._sooner(self._outlook.look_at(out[0], until), now), out[0])
+        return Wait(self._sooner(self._outlook.look_at(out[0], until), now), out[0], poor=dear)
 
     def _adopt(self, tools: tuple[ToolId, ...], now: float) -> None:
         """Go by this route from here on; what is under way without being on it has become unwanted."""

@@ -184,7 +184,7 @@ class Outlook:
         state, left = self.state, self.ledger.left
         under_way = {flight.tool for flight in state.relied_on}
         rest = [t for t in state.route if t not in state.done and t not in under_way and t != spec.name]
-        kept = [self.graph.tools[tool].least for tool in rest]
+        kept = [self.graph.tools[tool].needs for tool in rest]
         usd = spec.worst.usd if left.usd is None else left.usd - sum(each.usd for each in kept)
         tokens = spec.worst.tokens if left.tokens is None else left.tokens - sum(each.tokens for each in kept)
         return spec.worst._replace(

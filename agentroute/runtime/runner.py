@@ -118,9 +118,11 @@ class Runner:
             match self._navigator.decide(self.now()):
                 case Call() as call:
                     await self._start(call, after=facts)
-                case Wait(until, line):
+                case Wait(until, line, poor):
                     if line is not None:
                         self._services.board.line.join(self._outlook.who, line, self._called)
+                    if poor:  # or two runs that need more than they have would wait for each other
+                        self._ledger.keep(NOTHING)
                     await self._wait(flights, until)
                 case Record(event):
                     await self.record(event, after=facts)

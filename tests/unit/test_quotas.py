@@ -422,3 +422,14 @@ def test_a_plan_can_be_asked_for_another_budget() -> None:
     agent = bench([call(usd=0.05)], GOALS, budget=Budget(usd=0.01)).agent
     assert not agent.plan().feasible
     assert agent.plan(budget=Budget(usd=0.06)).feasible
+
+
+@in_virtual_time
+async def test_two_runs_that_need_more_than_is_kept_for_them_do_not_wait_for_each_other() -> None:
+    """Each has paid a dime and keeps another; the way that is left takes two, and 15 cents are free to each of them."""
+    dear = fake_tool("ship_dear", ["charged"], ["done"], usd=0.20, effect="once")
+    trouble = [Fault(type="down", target="ship")]
+    tried = bench([*two_steps(), dear], GOALS, faults=trouble, quotas=[Quota(usd=0.45)])
+    runs = await together(tried, 2)
+    assert outcomes(runs) == ["escalated", "succeeded"]
+    assert max(run.result.duration_s for run in runs) < 5.0
