@@ -14,9 +14,11 @@ import pytest
 from agentroute import Artifact, tool
 from agentroute.adapters.probes import Probes
 from agentroute.errors import DefinitionError
+from agentroute.graph.tool import Effect
 from agentroute.guard.budget import Budget
+from agentroute.ports import Tool
 from agentroute.routing.signals import HealthSignal, SignalKind
-from agentroute.run.events import AttemptStarted, Chosen, RouteChosen, Signalled, Suspended
+from agentroute.run.events import AttemptAbandoned, AttemptStarted, Chosen, RouteChosen, Signalled, Suspended
 from agentroute.run.watching import (
     MOST_SIGHTINGS,
     Burn,
@@ -111,6 +113,97 @@ def test_of_several_alarms_the_one_of_highest_priority_is_told() -> None:
     for order in (monitors, monitors[::-1]):
         done = experiment(REFUND, GOALS, monitors=order)
         assert done.of(Chosen)[0].reason == "stopped by a monitor: start is a risk (b)"
+
+
+@dataclass(frozen=True)
+class StopsAt:
+    """Stops a run that was given a start at a moment, whatever it is doing."""
+
+    at: float
+    name: str = "stop"
+    kind: SignalKind = "risk"
+
+    def look(self, view: View, now: float) -> Iterable[Sighting]:
+        return [Sighting("enough", stops=True)] if now >= self.at and "start" in view.artifacts else []
+
+    def look_again_at(self, view: View, now: float) -> float | None:
+        return self.at if now < self.at else None
+
+
+@pytest.mark.parametrize("effect", ["read", "once"])
+def test_what_stands_in_line_when_a_run_is_stopped_is_not_called_when_its_turn_comes(effect: Effect) -> None:
+    @in_virtual_time
+    async def main() -> None:
+        tools = [
+            fake_tool("hold", ["key"], ["held"], seconds=20.0),
+            fake_tool("pay", ["start"], ["paid"], effect=effect),
+        ]
+        goals = {"paid": ["paid"], "held": ["held"]}
+        tried = bench(tools, goals, monitors=[StopsAt(1.0)], max_concurrency=1, budget=Budget(usd=1.0))
+        async with anyio.create_task_group() as runs:
+            runs.start_soon(lambda: tried.agent.run(goal="held", inputs={"key": "given"}))
+            await anyio.sleep(0.1)
+            await tried.run("risky")
+            assert anyio.current_time() < 2.0
+        done = await tried.outcome(await tried.agent.result("risky"))
+        assert "pay" not in done.called()
+        assert (done.result.outcome, done.result.left_behind) == ("escalated", [])
+        assert [event.called for event in done.of(AttemptAbandoned)] == [False]
+
+    main()
+
+
+PAID = {"paid": ["score", "paid"]}
+RISKY = [Risk("bad", of="score", when=lambda _: True)]
+
+
+def paying(world: World) -> list[Tool]:
+    """A payment that takes longer than the check whether it should be made, and cannot be cut off."""
+    pay = fake_tool("pay", ["start"], ["paid"], seconds=3.0, effect="once", compensate="refund", world=world)
+    return [fake_tool("score", ["start"], ["score"], seconds=1.0, world=world), pay, fake_compensator(pay)]
+
+
+def test_a_goal_that_is_reached_by_what_was_under_way_when_the_run_was_stopped_is_no_success_by_itself() -> None:
+    world = World()
+    done = experiment(paying(world), PAID, monitors=RISKY, world=world)
+    assert sorted(done.called()) == ["pay", "refund", "score"]
+    assert (done.result.outcome, done.result.left_behind) == ("escalated", [])
+    assert "stopped by a monitor: score is a risk (bad)" in done.result.reason
+
+
+@pytest.mark.parametrize(("choice", "outcome", "undone"), [("paid", "succeeded", 0), ("hand-over", "escalated", 1)])
+def test_a_person_decides_whether_a_goal_that_was_reached_after_an_alarm_stands(
+    choice: str, outcome: str, undone: int
+) -> None:
+    @in_virtual_time
+    async def main() -> None:
+        world = World()
+        tried = bench(paying(world), PAID, monitors=RISKY, world=world, escalate="human")
+        asked = await tried.run()
+        (suspended,) = asked.of(Suspended)
+        assert [option.choice for option in suspended.menu] == ["paid", "hand-over"]
+        assert sorted(asked.called()) == ["pay", "score"]
+        done = await tried.outcome(await tried.agent.resume("run", choice))
+        assert (done.result.outcome, done.called().count("refund")) == (outcome, undone)
+        assert len(done.of(Signalled)) == 1
+
+    main()
+
+
+def test_a_risk_that_the_very_last_step_brings_is_seen() -> None:
+    done = experiment(
+        [fake_tool("look_up", ["start"], ["order"])],
+        {"known": ["order"]},
+        monitors=[Risk("large", of="order", when=large)],
+    )
+    assert done.result.outcome == "escalated"
+    assert "order is a risk" in done.result.reason
+
+
+def test_what_monitors_see_at_the_very_end_without_stopping_the_run_is_not_told() -> None:
+    intent = Intent("about", of="order", rules=[])
+    done = experiment([fake_tool("look_up", ["start"], ["order"])], {"known": ["order"]}, monitors=[intent])
+    assert (done.result.outcome, done.of(Signalled)) == ("succeeded", [])
 
 
 # -------------------------------------------------------------------- intent
