@@ -1,9 +1,10 @@
 """Monitors: those of a run, which may stop it; and those beside the runs, which may only advise."""
 
+import asyncio  # noqa: TID251  # what its tasks do to a monitor is what is tested
 import itertools
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import anyio
 import pytest
 
-from agentroute import Artifact, tool
+from agentroute import Agent, Artifact, Goal, tool
 from agentroute.adapters.probes import Probes
 from agentroute.errors import DefinitionError
 from agentroute.graph.tool import Effect
@@ -30,6 +31,7 @@ from agentroute.run.watching import (
     View,
     script_of,
 )
+from agentroute.runtime import watch
 from agentroute.testing.fakes import fake_compensator, fake_tool
 from agentroute.testing.faults import Fault
 from agentroute.testing.world import World
@@ -465,11 +467,12 @@ class Fails:
 
     name: str = "fails"
     starts: list[float] = field(default_factory=list[float])
+    lasts_s: Sequence[float] = ()
 
     async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
         del emit
         self.starts.append(anyio.current_time())
-        await anyio.sleep(0.5)
+        await anyio.sleep(self.lasts_s[len(self.starts) - 1] if len(self.starts) <= len(self.lasts_s) else 0.5)
         raise RuntimeError("broken")
 
 
@@ -484,6 +487,76 @@ async def test_a_monitor_that_fails_takes_nothing_down_and_is_started_again() ->
     assert broken.starts == [0.0, 1.5, 4.0, 8.5]
     await anyio.sleep(100.0)
     assert len(broken.starts) == 4, "it ends with the agent"
+
+
+@in_virtual_time
+async def test_a_monitor_that_has_watched_for_a_while_is_started_again_soon() -> None:
+    """What fails at once waits longer and longer; what has worked for more than a minute in between begins anew."""
+    lasting = Fails(lasts_s=[0.0, 0.0, 0.0, 70.0, 0.0])
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[lasting])
+    async with tried.agent:
+        await anyio.sleep(100.0)
+    assert lasting.starts[:6] == [0.0, 1.0, 3.0, 7.0, 78.0, 80.0], "a pause of 1, 2, 4, then 1 and 2 seconds"
+
+
+async def awaits_what_is_cancelled() -> None:
+    """As a pooled connection does whose reader was closed: on asyncio that looks like being cancelled oneself."""
+    reader = asyncio.create_task(anyio.sleep_forever())
+    await anyio.lowlevel.checkpoint()
+    reader.cancel()
+    await reader
+
+
+async def ends_the_process() -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("ends", [awaits_what_is_cancelled, ends_the_process])
+def test_a_monitor_that_brings_a_cancellation_or_an_exit_upon_itself_takes_nothing_down(
+    ends: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "FIRST_PAUSE_S", 0.01)
+    started, watches = anyio.Event(), Watches()
+    starts = itertools.count(1)
+
+    class Ends:
+        name = "ends"
+
+        async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
+            if next(starts) == 3:
+                started.set()
+                await anyio.sleep_forever()
+            await ends()
+
+    async def main() -> None:
+        agent = Agent(name="watched", tools=WAYS, goals=[Goal("answered", ["answer"])], monitors=[Ends(), watches])
+        async with agent:
+            with anyio.fail_after(5.0):
+                await started.wait()
+            assert watches.now == 1, "the other one has gone on"
+            assert (await agent.run(inputs={"start": "given"})).outcome == "succeeded"
+        assert watches.now == 0, "to leave is a cancellation that was meant"
+
+    anyio.run(main)
+    assert sum("monitor ends failed" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_monitors_do_not_keep_a_process_from_ending_that_nobody_left_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    """What is left when the event loop ends is cancelled by it, and that is meant."""
+    watches = Watches()
+
+    async def inside() -> None:
+        async with Agent(name="watched", tools=WAYS, goals=[Goal("answered", ["answer"])], monitors=[watches]):
+            await anyio.sleep_forever()
+
+    async def main() -> asyncio.Task[None]:
+        task = asyncio.create_task(inside())
+        await anyio.wait_all_tasks_blocked()
+        assert watches.now == 1
+        return task
+
+    assert asyncio.run(main()).cancelled()
+    assert (watches.now, caplog.records) == (0, [])
 
 
 def test_a_monitor_that_speaks_of_what_there_is_not_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -612,6 +685,28 @@ async def test_a_probe_that_fails_makes_runs_take_a_detour_until_it_works_again(
     assert routes[0] == "thorough"
     assert routes[-1] == "quick"
     assert sum(one != other for one, other in itertools.pairwise(routes)) == 1
+
+
+@pytest.mark.parametrize("probe", [awaits_what_is_cancelled, ends_the_process])
+def test_a_probe_that_brings_a_cancellation_or_an_exit_upon_itself_is_one_that_fails(
+    probe: Callable[[], Awaitable[None]],
+) -> None:
+    async def main() -> None:
+        probes, heard, both = Probes({"quick": probe, "thorough": answers(True)}), dict[str, float](), anyio.Event()
+
+        def hear(signal: HealthSignal) -> None:
+            heard[signal.subject] = signal.factor
+            if len(heard) == 2:
+                both.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(probes.watch, hear)
+            with anyio.fail_after(5.0):
+                await both.wait()
+            tasks.cancel_scope.cancel()
+        assert heard == {"quick": 10.0, "thorough": 1.0}, "the others are probed all the same"
+
+    anyio.run(main)
 
 
 @in_virtual_time
