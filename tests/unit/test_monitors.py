@@ -687,6 +687,26 @@ async def test_a_probe_that_fails_makes_runs_take_a_detour_until_it_works_again(
     assert sum(one != other for one, other in itertools.pairwise(routes)) == 1
 
 
+@pytest.mark.parametrize(
+    ("monitors", "route"),
+    [
+        ([Intent("what", of="start", rules=RULES)], ["thorough"]),
+        ([Says([HealthSignal("quick", "rate-limit", "status page", factor=50.0)])], ["thorough"]),
+        ([], ["quick"]),
+    ],
+)
+def test_a_probe_that_finds_a_tool_well_does_not_silence_others(monitors: list[Any], route: list[str]) -> None:
+    @in_virtual_time
+    async def main() -> None:
+        tried = bench(WAYS, {"answered": ["answer"]}, monitors=[Probes({"quick": answers(True)}), *monitors])
+        async with tried.agent:
+            await anyio.sleep(0.1)
+            done = await tried.run(inputs={"start": "word " * 200})
+        assert done.result.route == route
+
+    main()
+
+
 @pytest.mark.parametrize("probe", [awaits_what_is_cancelled, ends_the_process])
 def test_a_probe_that_brings_a_cancellation_or_an_exit_upon_itself_is_one_that_fails(
     probe: Callable[[], Awaitable[None]],
