@@ -410,7 +410,7 @@ def test_which_signal_counts_does_not_depend_on_their_order(
     fresh = [signal for signal in said if now - signal.at < signal.fresh_s]
     assert (winner is None) == (not fresh)
     moving = [signal for signal in fresh if signal.factor != 1]
-    assert winner is None or winner.priority == max(signal.priority for signal in moving or fresh)
+    assert winner is None or PRIORITIES[winner.kind] == max(PRIORITIES[signal.kind] for signal in moving or fresh)
 
 
 @given(said=st.lists(signals, max_size=8, unique_by=lambda s: s.monitor), now=st.floats(0.0, 100.0))
