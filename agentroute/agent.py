@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 from agentroute.adapters.agent_tool import AgentTool, agent_tool_spec
+from agentroute.adapters.cancellation import own_failures
 from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
@@ -278,7 +279,8 @@ class Agent:
 
     def _new_watch(self) -> Watch:
         sharing = () if self._sharing is None else self._sharing.parts
-        return Watch((*self._monitors, *sharing), self._services.board, self._services.clock)
+        monitors, services = (*self._monitors, *sharing), self._services
+        return Watch(monitors, services.board, services.clock, own_failures=own_failures)
 
     def _new_sharing(self, exchange: HealthExchange | None) -> Sharing | None:
         return None if exchange is None else Sharing(exchange, self._services.board, self._services.clock)

@@ -1,4 +1,4 @@
-"""Tells a cancellation that was meant for us from one that a tool brought upon itself."""
+"""Tells a cancellation that was meant for us from one that a tool, a probe or a monitor brought upon itself."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -12,10 +12,10 @@ Result = TypeVar("Result")
 
 
 async def own_failures(call: Awaitable[Result]) -> Result:
-    """Await a tool's own code.
+    """Await the code of a tool, a probe or a monitor.
 
     On asyncio, awaiting a task that somebody else cancelled raises the same exception as being cancelled. Taken for the
-    latter it would end the run, and nobody had asked for that.
+    latter it would end the run, or all that watches beside it, and nobody had asked for that.
 
     Raises:
         ToolError: It tried to end the process, or something that it awaited was cancelled and we were not. Nobody

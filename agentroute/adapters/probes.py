@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, cast
 
 import anyio
 
+from agentroute.adapters.cancellation import own_failures
 from agentroute.adapters.threads import run_in_thread
 from agentroute.errors import DefinitionError
 from agentroute.graph.cost import checked
@@ -113,7 +114,7 @@ class Probes:
         answer: object = None
         try:
             with anyio.move_on_after(self.timeout_s) as patience:
-                answer = await self._asked(subject, probe)
+                answer = await own_failures(self._asked(subject, probe))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is what the probe found
             return type(error).__name__
         if patience.cancelled_caught:

@@ -173,6 +173,7 @@ class HealthBoard:
         heard = [s.heard_at for s in standings if s.heard_at is not None] + ([] if signal is None else [signal.at])
         declared = rates.price(usd=cost.usd, latency_s=cost.latency_s, risk=cost.risk, wh=cost.wh)
         declared += FAILED_CALL * cost.risk
+        closed_s = max(standing.limit.opens_at(now) for standing in standings) - now
         return Factors(
             tool=tool.name,
             weight=self.weight(tool, rates, now, expected, also=also),
@@ -187,6 +188,9 @@ class HealthBoard:
             monitor="" if signal is None else str(signal),
             age_s=now - max(heard) if heard else None,
             breaker=max((standing.breaker.state(now) for standing in standings), key=SEVERITY.__getitem__),
+            closed_s=closed_s if closed_s > INSTANT_S else 0.0,
+            full=not standings[0].has_room(now),
+            put_aside=self.quarantined.get(tool.name, ""),
         )
 
     def latency(self, tool: ToolSpec, now: float, expected: Expected | None = None) -> float:
@@ -218,7 +222,7 @@ class HealthBoard:
             if breaker.opened_at is not None and not breaker.admits(now):
                 shut = True
         own = standings[0]
-        if (own.flying or own.queued) and not own.room.admits(len(own.flying) + len(own.queued), now):
+        if (own.flying or own.queued) and not own.has_room(now):
             return False
         if not shut:
             return True
@@ -434,6 +438,7 @@ class HealthBoard:
             wait = self.settings.backoff_s if retry_after_s is None else retry_after_s
             ticket.entry.own.limit.wait(now + wait)
             ticket.entry.own.changed()
+            self.latest = ticket.entry.own.heard_at = now
             self.version += 1
             self.forget(ticket)
             return

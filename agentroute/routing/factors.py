@@ -29,6 +29,9 @@ class Factors:
         monitor: Which one that is, and what it says.
         age_s: Seconds since anything was heard of the tool, from calls or monitors; None: never.
         breaker: State of its breaker or its provider's, the worse; open: it is not in the graph at all.
+        closed_s: Seconds for which a rate limit keeps it out of the graph; 0: none does.
+        full: Whether as many calls are under way as it was seen to serve at once, which keeps it out until one ends.
+        put_aside: Why it is not called at all until somebody reinstates it; empty: it is not put aside.
         wh: Energy of a call as declared, in watt-hours, where the agent has a price for it.
     """
 
@@ -44,19 +47,34 @@ class Factors:
     monitor: str = ""
     age_s: float | None = None
     breaker: BreakerState = "closed"
+    closed_s: float = 0.0
+    full: bool = False
+    put_aside: str = ""
     wh: float = 0.0
 
     @property
     def notable(self) -> bool:
         """Whether health makes a difference: the tool is out, or weighs otherwise than declared."""
-        return self.breaker != "closed" or abs(self.weight - self.declared) > NOTABLE * max(self.declared, 1)
+        return bool(self._obstacles) or self._differs
+
+    @property
+    def _differs(self) -> bool:
+        """Whether it weighs otherwise than declared."""
+        return abs(self.weight - self.declared) > NOTABLE * max(self.declared, 1)
+
+    @property
+    def _obstacles(self) -> list[str]:
+        """What keeps it out of the graph, or would in a moment, whatever it weighs."""
+        found = [f"put aside: {self.put_aside}"] if self.put_aside else []
+        found += [f"breaker {self.breaker}"] if self.breaker != "closed" else []
+        found += [f"closed for {self.closed_s:.3g} s: rate limit"] if self.closed_s else []
+        return [*found, "no room for another call"] if self.full else found
 
     def __str__(self) -> str:
         """Read as one line, with those factors only that change anything."""
         energy = f", {self.wh:.3g} Wh" if self.wh else ""
         parts = [f"{self.usd:.6f} USD{energy} and {self.latency_s:.3g} s a call", f"{self.p_fail:.1%} of calls fail"]
-        if self.breaker != "closed":
-            parts.append(f"breaker {self.breaker}")
+        parts += self._obstacles
         if self.limit != 1:
             parts.append(f"rate limit x{self.limit:.2g}")
         if self.returning != 1:
@@ -66,7 +84,7 @@ class Factors:
         if self.age_s is not None:
             parts.append(f"last heard of {self.age_s:.1f} s ago")
         else:
-            parts.append("as earlier runs have shown" if self.notable else "as declared")
+            parts.append("as earlier runs have shown" if self._differs else "as declared")
         weight, declared = dollars(self.weight), dollars(self.declared)
-        usual = f" instead of {declared:.6f}" if self.notable else ""
+        usual = f" instead of {declared:.6f}" if self._differs else ""
         return f"{self.tool} {weight:.6f} USD{usual}: {', '.join(parts)}"

@@ -21,7 +21,8 @@ PRIORITIES: Mapping[SignalKind, float] = {
     "deadline": 0.5,
     "budget": 0.4,
 }
-"""Of several signals about one subject, the one of highest priority counts (Self-Healing Router, section 3)."""
+"""Of several signals about one subject that change something, the one of highest priority counts (Self-Healing Router,
+section 3)."""
 
 LARGEST_FACTOR = 100.0
 
@@ -85,6 +86,11 @@ class HealthSignal:
         return self.factor ** max(0.0, left / fading)
 
     @property
+    def is_neutral(self) -> bool:
+        """Whether it says that all is well, which changes no weight."""
+        return self.factor == 1
+
+    @property
     def sees_outage(self) -> bool:
         """Whether it says that the subject is down, which calls can show to be wrong."""
         return self.kind == "outage" and self.factor > 1
@@ -95,6 +101,13 @@ class HealthSignal:
 
 
 def foremost(signals: Iterable[HealthSignal], now: float) -> HealthSignal | None:
-    """The one signal that counts: fresh, of highest priority; of equals the worse now, then by the monitor's name."""
+    """The one signal that counts: fresh, of highest priority; of equals the worse now, then by the monitor's name.
+
+    That all is well is nothing to attend to: who says so ends its own earlier word, and outranks nobody else's.
+    """
     fresh = [signal for signal in signals if not signal.stale(now)]
-    return min(fresh, key=lambda signal: (-signal.priority, -signal.factor_at(now), signal.monitor), default=None)
+    return min(fresh, key=lambda signal: (signal.is_neutral, *_rank(signal, now)), default=None)
+
+
+def _rank(signal: HealthSignal, now: float) -> tuple[float, float, str]:
+    return -signal.priority, -signal.factor_at(now), signal.monitor

@@ -147,6 +147,10 @@ class Standing:
             and all(signal.factor == 1 or signal.stale(now) for signal in self.signals.values())
         )
 
+    def has_room(self, now: float) -> bool:
+        """Whether it was seen to serve one more call than are under way, or wait for their turn."""
+        return self.room.admits(len(self.flying) + len(self.queued), now)
+
     def returning(self, now: float) -> float:
         """Factor on the weight of what has just come back: from `RETURNING` to 1, over as long as it had been out."""
         breaker = self.breaker

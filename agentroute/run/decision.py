@@ -59,7 +59,7 @@ class Navigator:
         *,
         guards: Mapping[ToolId, Guard],
         backoff: Callable[[int], float],
-        made: Mapping[AttemptId, float] | None = None,
+        made: Mapping[AttemptId, float],
         tiers: TierChoices | None = None,
         monitors: Sequence[RunMonitor] = (),
         asks_people: bool = False,
@@ -70,7 +70,8 @@ class Navigator:
             outlook: The run's view of its tools.
             guards: ``when=`` conditions by tool.
             backoff: Seconds to wait after the n-th attempt of a tool.
-            made: When each call under way was made; those that wait for a turn are not in it.
+            made: When each call under way was made (seconds since the start of the run), up to date at each decision;
+                those that wait for a turn are not in it.
             tiers: Chooses among the tiers of model steps, if somebody does.
             monitors: Watch the run.
             asks_people: A person decides whether a run goes on that a monitor has stopped; else it is handed over.
@@ -79,7 +80,8 @@ class Navigator:
         self._graph = outlook.graph
         self._state = outlook.state
         self._saga = Saga(outlook, backoff)
-        self._hedges = Hedges(outlook, {} if made is None else made)
+        self._hedges = Hedges(outlook, made)
+        self._made = made
         self._tiers = tiers
         self._guards = dict(guards)
         self._backoff = backoff
@@ -100,15 +102,16 @@ class Navigator:
         state = self._state
         if state.doubts:
             return self._saga.settle(next(iter(state.doubts.values())), now)
-        if state.goal is None or self._outlook.satisfied(self._graph.goals[state.goal].requires):
+        if state.goal is None:
             return self._wind_up(now)
-        if state.unresolved:
-            return Wait() if state.in_flight else self._hand_over(now)
-        if (noticed := self._noticed(now)) is not None:
+        is_reached = self._outlook.satisfied(self._graph.goals[state.goal].requires)
+        if state.unresolved and not is_reached:
+            return self._let_go() or self._hand_over(now)
+        if (noticed := self._noticed(now, is_reached=is_reached)) is not None:
             return Record(noticed)
-        if state.alarms:
+        if state.alarms:  # before the end, too: a run that is a risk is not over because its last call was quick
             return self._stop(state.goal, now)
-        return self._pursue(state.goal, now)
+        return self._wind_up(now) if is_reached else self._pursue(state.goal, now)
 
     def _pursue(self, goal: GoalId, now: float) -> Decision:
         """Choose what has to be chosen, tiers before routes, then go along the route."""
@@ -163,8 +166,9 @@ class Navigator:
     def _proceed(self, goal: GoalId, now: float) -> Decision:
         """Start what is ready, else wait for what is not."""
         if self._unwanted:
-            unwanted, self._unwanted = self._unwanted, ()
-            return Abandon(unwanted)
+            unwanted, self._unwanted = self._still_cancellable(self._unwanted), ()
+            if unwanted:
+                return Abandon(unwanted)
         spec, wake = self._next(now)
         if spec is not None:
             self._schedule.ready.remove(spec.name)
@@ -211,7 +215,7 @@ class Navigator:
     def _adopt(self, tools: tuple[ToolId, ...], now: float) -> None:
         """Go by this route from here on; what is under way without being on it has become unwanted."""
         flights = self._state.in_flight.values()
-        self._unwanted = tuple(f.attempt for f in flights if _cancellable(f) and not self._is_wanted(f, tools))
+        self._unwanted = tuple(f.attempt for f in flights if not self._is_wanted(f, tools))
         under_way = {flight.tool for flight in self._state.relied_on}
         self._schedule = Schedule()
         for tool in tools:
@@ -244,6 +248,37 @@ class Navigator:
                 if tool not in schedule.ready and self._outlook.satisfied(self._graph.tools[tool].requires):
                     schedule.ready.append(tool)
 
+    # ---------------------------------------------------------------- letting go of calls
+
+    def _let_go(self) -> Decision | None:
+        """Cancel what can be cancelled and wait for the rest; None if nothing is under way."""
+        state = self._state
+        if not state.in_flight:
+            return None
+        unwanted = self._still_cancellable(state.in_flight)
+        return Abandon(unwanted) if unwanted else Wait()
+
+    def _withdraw(self) -> Decision | None:
+        """Give up what only stands in line, and wait for what has been called; None if nothing is under way.
+
+        For a goal that is out of reach nobody waits for a turn, nor holds money back. What has been called may still
+        bring something that a lesser goal wants.
+        """
+        state = self._state
+        if not state.in_flight:
+            return None
+        in_line = tuple(attempt for attempt in self._still_cancellable(state.in_flight) if attempt not in self._made)
+        return Abandon(in_line) if in_line else Wait()
+
+    def _still_cancellable(self, attempts: Iterable[AttemptId]) -> tuple[AttemptId, ...]:
+        """Those that are under way and can be cancelled without a doubt as to what they have done.
+
+        That is what changes nothing (only attempts that do carry a key), and what was not made yet: an attempt that
+        waits for its turn has done nothing, whatever it was to do. No remedy for another is among them.
+        """
+        flights = [self._state.in_flight[attempt] for attempt in attempts if attempt in self._state.in_flight]
+        return tuple(f.attempt for f in flights if f.about is None and not (f.key and f.attempt in self._made))
+
     # ---------------------------------------------------------------- choosing the route
 
     def _navigate(self, goal: GoalId, now: float) -> Decision | None:
@@ -252,7 +287,7 @@ class Navigator:
         self._seen = self._outlook.board.version
         route = self._outlook.route_to(goal, now)
         if route is None:
-            return Wait() if state.in_flight else self._ask(goal, now)
+            return self._withdraw() or self._ask(goal, now)
         self._weighed = route.weights
         if state.unanswered:
             return Record(self._answer(next(iter(state.unanswered.values())), route, now))
@@ -325,18 +360,18 @@ class Navigator:
 
     # ---------------------------------------------------------------- what monitors see
 
-    def _noticed(self, now: float) -> Signalled | GuardClosed | None:
-        """What monitors or guards have to say that is not on record yet."""
-        if self._monitors and (signal := self._sighted(now)) is not None:
+    def _noticed(self, now: float, *, is_reached: bool) -> Signalled | GuardClosed | None:
+        """What monitors or guards have to say that is not on record yet; when the goal is reached, what stops it."""
+        if self._monitors and (signal := self._sighted(now, only_stops=is_reached)) is not None:
             return signal
-        return self._closing_guard(now) if self._guards else None
+        return self._closing_guard(now) if self._guards and not is_reached else None
 
-    def _sighted(self, now: float) -> Signalled | None:
+    def _sighted(self, now: float, *, only_stops: bool) -> Signalled | None:
         """The first thing that a monitor sees and that is not on record yet."""
         view, known = self._outlook.view(self._hedges.made), self._state.signals
         for monitor in self._monitors:
             for seen in sightings(monitor, view, now):
-                if (monitor.name, seen.about) in known:
+                if (monitor.name, seen.about) in known or (only_stops and not seen.stops):
                     continue
                 stops_it = seen.stops and not self._state.alarms
                 if stops_it or sum(name == monitor.name for name, _ in known) < MOST_SIGHTINGS:
@@ -352,17 +387,15 @@ class Navigator:
         return min((at for at in times if at is not None and at > now), default=None)
 
     def _stop(self, goal: GoalId, now: float) -> Decision:
-        """A monitor has stopped the run: let go of what changes nothing, wait for the rest, then let somebody decide.
+        """A monitor has stopped the run: let go of what can be cancelled, wait for the rest, then let somebody decide.
 
-        That is never a model. Without a person to ask, handing over is all there is.
+        That is never a model. Without a person to ask, or time to wait for one, handing over is all there is.
         """
-        state = self._state
-        if state.in_flight:
-            unwanted = tuple(attempt for attempt, flight in state.in_flight.items() if _cancellable(flight))
-            return Abandon(unwanted) if unwanted else Wait()
-        alarm = min(state.alarms, key=lambda signal: (-PRIORITIES[signal.kind], signal.monitor))
+        if (first := self._let_go()) is not None:
+            return first
+        alarm = min(self._state.alarms, key=lambda signal: (-PRIORITIES[signal.kind], signal.monitor))
         reason = f"stopped by a monitor: {alarm.reason}"
-        if not self._asks_people:
+        if not self._asks_people or self._outlook.expired(now):
             return Ask((Option(HAND_OVER, 0.0),), reason)
         return Ask(self._outlook.menu_with(goal, now), reason)
 
@@ -381,10 +414,9 @@ class Navigator:
 
     def _wind_up(self, now: float) -> Decision:
         """The goal is reached or given up: let go of what is under way, answer what is open, clear up, finish."""
+        if (first := self._let_go()) is not None:
+            return first
         state = self._state
-        if state.in_flight:
-            unwanted = tuple(attempt for attempt, flight in state.in_flight.items() if _cancellable(flight))
-            return Abandon(unwanted) if unwanted else Wait()
         if state.unanswered and state.goal is not None:
             return Record(self._moot(next(iter(state.unanswered.values())), now))
         return self._saga.clear_up(now) or self._saga.finish()
@@ -394,11 +426,6 @@ class Navigator:
         before, free = (failure.tool,), NanoUsd(0)
         left = self._outlook.money_left
         return Rerouted(now, failure.attempt, failure.tool, failure.kind, before, (), free, free, True, left)
-
-
-def _cancellable(flight: AttemptStarted) -> bool:
-    """Whether the attempt changes nothing (only those that do carry a key) and is no remedy for another."""
-    return not flight.key and flight.about is None
 
 
 def _refusal(guard: Guard, values: Mapping[ArtifactId, object]) -> str | None:

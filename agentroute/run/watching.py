@@ -119,8 +119,9 @@ class _Looks:
 class Risk(_Looks):
     """Stops a run whose artifacts satisfy a condition: an amount above a limit, a customer on a list.
 
-    Nothing further is called. With ``escalate="human"`` a person is asked whether to go on; else the case is handed
-    over. No model is asked. A condition that raises is taken for a yes: what cannot be judged is not waved through.
+    Nothing further is called, and nothing that waits for its turn. With ``escalate="human"`` a person is asked whether
+    to go on, or, where the goal is reached by then, whether that stands; else the case is handed over. No model is
+    asked. A condition that raises is taken for a yes: what cannot be judged is not waved through.
 
     Attributes:
         name: Shown in traces, and to the person.

@@ -67,7 +67,8 @@ class Executor:
     """Makes the attempts of one run.
 
     Attributes:
-        made: When each call under way was made (seconds since the start of the run); others wait for their turn.
+        made: When each call was made whose outcome is not on record (seconds since the start of the run); others wait
+            for their turn.
     """
 
     def __init__(
@@ -175,15 +176,21 @@ class Executor:
             LateResultFenced(self._now(), started.attempt, started.tool, worked)
         )
         try:
+            await self._make(flight, attempt)
+        finally:
+            self.made.pop(started.attempt, None)
+
+    async def _make(self, flight: "Flight", attempt: Attempt) -> None:
+        """Make the attempt when its turn has come, and record how it ended."""
+        try:
             if not await self._turn_came(flight):
                 return
             try:
                 await anyio.lowlevel.checkpoint_if_cancelled()  # nothing begins for a run that is over
-                self.made[started.attempt] = self._now()
+                self.made[flight.started.attempt] = self._now()
                 ending = await self._succeeding(flight, attempt)
             finally:
                 self._services.turns.give_back()
-                self.made.pop(started.attempt, None)
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
         except BaseException:

@@ -1,7 +1,7 @@
 """Monitors beside the runs: a task group in which none of them can take anything down but itself."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -24,17 +24,27 @@ Emit = Callable[[HealthSignal], None]
 class Watch:
     """Lets an agent's monitors watch, for as long as somebody is inside."""
 
-    def __init__(self, monitors: Sequence[Monitor], board: HealthBoard, clock: Clock) -> None:
+    def __init__(
+        self,
+        monitors: Sequence[Monitor],
+        board: HealthBoard,
+        clock: Clock,
+        *,
+        own_failures: Callable[[Awaitable[None]], Awaitable[None]],
+    ) -> None:
         """Nothing is watched yet.
 
         Args:
             monitors: Each watches in a task of its own.
             board: Takes their signals.
             clock: Says when a signal arrives.
+            own_failures: Awaits a monitor's own code, and makes an exception of what would end more than it: that it
+                tried to end the process, or that something it awaited was cancelled.
         """
         self.monitors = tuple(monitors)
         self._board = board
         self._clock = clock
+        self._own_failures = own_failures
         self._turn = anyio.Lock(fast_acquire=True)
         self._unheard: set[str] = set()
 
@@ -70,7 +80,7 @@ class Watch:
         while True:
             began = self._clock.now()
             try:
-                await monitor.watch(self._take)
+                await self._own_failures(monitor.watch(self._take))
                 _LOGGER.warning("monitor %s stopped; it is started again in %g s", monitor.name, pause)
             except Exception:
                 _LOGGER.exception("monitor %s failed; it is started again in %g s", monitor.name, pause)

@@ -154,8 +154,8 @@ PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], set[str]]] = {
     "signals never fade": (eternal_signals, {"H01"}),
     "probes outrank calls": (believed_probes, {"D06", "H03"}),
     "a bad probe is an outage": (feared_probes, {"D07"}),
-    "priorities are not looked at": (
-        lambda patch: patch.setattr(HealthSignal, "priority", property(lambda _: 0.5)),
+    "that all is well outranks others": (
+        lambda patch: patch.setattr(HealthSignal, "is_neutral", property(lambda _: False)),
         {"H04"},
     ),
 }

@@ -395,7 +395,7 @@ signals = st.builds(
     subject=st.just("t"),
     kind=st.sampled_from(sorted(PRIORITIES)),
     monitor=st.sampled_from(["m1", "m2", "m3"]),
-    factor=st.floats(0.01, 100.0),
+    factor=st.just(1.0) | st.floats(0.01, 100.0),
     at=st.floats(0.0, 100.0),
     fresh_s=st.floats(0.1, 100.0),
 )
@@ -409,7 +409,25 @@ def test_which_signal_counts_does_not_depend_on_their_order(
     assert foremost(data.draw(st.permutations(said)), now) == winner
     fresh = [signal for signal in said if now - signal.at < signal.fresh_s]
     assert (winner is None) == (not fresh)
-    assert winner is None or winner.priority == max(signal.priority for signal in fresh)
+    moving = [signal for signal in fresh if signal.factor != 1]
+    assert winner is None or PRIORITIES[winner.kind] == max(PRIORITIES[signal.kind] for signal in moving or fresh)
+
+
+@given(said=st.lists(signals, max_size=8, unique_by=lambda s: s.monitor), now=st.floats(0.0, 100.0))
+def test_who_finds_a_tool_well_outranks_nobody_and_takes_back_what_they_said_themselves(
+    said: list[HealthSignal], now: float
+) -> None:
+    board, without, tool = HealthBoard(Health()), HealthBoard(Health()), ToolSpec(ToolId("t"), cost=Cost(usd=0.01))
+    for each in (board, without):
+        each.know([tool])
+        for signal in said:
+            each.signal(replace(signal, at=now), now)
+    weight = without.weight(tool, RATES, now)
+    board.signal(HealthSignal("t", "outage", "probe", factor=1.0, at=now), now)
+    assert board.weight(tool, RATES, now) == weight
+    board.signal(HealthSignal("t", "outage", "probe", factor=10.0, at=now), now)
+    board.signal(HealthSignal("t", "outage", "probe", factor=1.0, at=now), now)
+    assert board.weight(tool, RATES, now) == weight
 
 
 @given(signal=signals)

@@ -8,7 +8,7 @@ import pytest
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.goal import GoalSpec
-from agentroute.graph.tool import AtLeast
+from agentroute.graph.tool import AtLeast, Effect
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.guard.ledger import Ledger
 from agentroute.ids import ArtifactId, AttemptId, GoalId, NanoUsd, ToolId, nanos
@@ -18,6 +18,7 @@ from agentroute.routing.health import Health
 from agentroute.run.choices import Abandon, Ask, Call, Decision, Finish, Record, Wait
 from agentroute.run.decision import Navigator
 from agentroute.run.events import (
+    AttemptAbandoned,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
@@ -26,6 +27,8 @@ from agentroute.run.events import (
     Retried,
     RouteChosen,
     RunStarted,
+    Signalled,
+    Unresolved,
 )
 from agentroute.run.outlook import Outlook
 from agentroute.run.result import result_of
@@ -40,7 +43,14 @@ STARTED = RunStarted(0.0, "a", GoalId("g"), {ArtifactId("start"): "x"}, 0.0)
 class Desk:
     """A navigator and the facts it reads; no clock, no event loop, nothing called."""
 
-    def __init__(self, tools: Sequence[Tool], *, deadline_s: float | None = None, health: Health | None = None) -> None:
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        *,
+        deadline_s: float | None = None,
+        health: Health | None = None,
+        asks_people: bool = False,
+    ) -> None:
         goals = [GoalSpec(GoalId("g"), (ArtifactId("b"),)), GoalSpec(GoalId("h"), (ArtifactId("a"),), 0.5)]
         self.state = RunState()
         self.board = HealthBoard(health or Health())
@@ -54,7 +64,8 @@ class Desk:
             deadline_s=deadline_s,
         )
         guards = {tool.spec.name: tool.when for tool in tools if tool.when is not None}
-        self.navigator = Navigator(outlook, guards=guards, backoff=float)
+        self.made = dict[AttemptId, float]()
+        self.navigator = Navigator(outlook, guards=guards, backoff=float, made=self.made, asks_people=asks_people)
         self.take_in(STARTED)
 
     def take_in(self, *events: Event) -> None:
@@ -213,6 +224,89 @@ def test_a_reader_that_the_new_route_does_not_want_is_let_go() -> None:
     desk.begin(desk.follow(), 2)
     desk.fail(1, "one", "permanent")
     assert desk.follow() == Abandon((AttemptId(2),))
+
+
+def two_at_once(effect: Effect) -> Desk:
+    """A run with a look-up under way, and beside it a call that waits for its turn."""
+    desk = Desk(
+        [
+            fake_tool("look", ["start"], ["a"]),
+            fake_tool("pay", ["start"], ["c"], effect=effect),
+            fake_tool("two", ["a", "c"], ["b"]),
+        ]
+    )
+    desk.begin(desk.follow(), 1)
+    desk.begin(desk.follow(), 2)
+    desk.made[AttemptId(1)] = 0.0
+    return desk
+
+
+@pytest.mark.parametrize("effect", ["read", "once"])
+def test_what_stands_in_line_for_a_goal_out_of_reach_is_given_up(effect: Effect) -> None:
+    desk = two_at_once(effect)
+    desk.fail(1, "look", "permanent")
+    assert desk.follow() == Abandon((AttemptId(2),))
+    desk.take_in(AttemptAbandoned(0.0, AttemptId(2), ToolId("pay"), NanoUsd(0), "cancelled", called=False))
+    assert isinstance(desk.follow(), Ask)
+
+
+@pytest.mark.parametrize("effect", ["read", "once"])
+def test_what_has_been_called_is_waited_for_though_the_goal_is_out_of_reach(effect: Effect) -> None:
+    desk = two_at_once(effect)
+    desk.made[AttemptId(2)] = 0.0
+    desk.fail(1, "look", "permanent")
+    assert desk.follow() == Wait()
+
+
+def test_what_changes_something_is_let_go_as_long_as_it_stands_in_line_and_not_after() -> None:
+    tools = [
+        fake_tool("one", ["start"], ["a"]),
+        fake_tool("side", ["start"], ["c"], effect="once"),
+        fake_tool("two", ["a", "c"], ["b"]),
+        fake_tool("way", ["start"], ["b"], usd=1.0),
+    ]
+    for is_made in (False, True):
+        desk = Desk(tools)
+        desk.begin(desk.follow(), 1)
+        desk.begin(desk.follow(), 2)
+        desk.fail(1, "one", "permanent")
+        answer = desk.decide()
+        assert isinstance(answer, Record)
+        desk.take_in(answer.event)
+        if is_made:  # its turn comes when the new route has been taken already
+            desk.made[AttemptId(2)] = 0.0
+        assert called(desk.follow()) == "way" if is_made else Abandon((AttemptId(2),))
+
+
+def test_a_call_that_ends_when_the_new_route_has_been_taken_already_is_not_let_go() -> None:
+    desk = Desk([*CHAIN, fake_tool("side", ["start"], ["c"])])
+    desk.begin(desk.follow(), 1)
+    desk.begin(Call(desk.outlook.graph.tools[ToolId("side")]), 2)
+    desk.board.version += 1
+    desk.fail(1, "one", "permanent")
+    answer = desk.decide()
+    assert isinstance(answer, Record)
+    desk.take_in(answer.event)
+    desk.succeed(2, "side", "c")
+    assert called(desk.follow()) == "way"
+
+
+def test_nothing_in_line_is_called_for_a_run_that_is_about_to_be_handed_over() -> None:
+    desk = two_at_once("once")
+    desk.take_in(Unresolved(0.0, AttemptId(9), ToolId("two"), "nobody knows"))
+    assert desk.follow() == Abandon((AttemptId(1), AttemptId(2)))
+
+
+@pytest.mark.parametrize(("now", "menu"), [(4.0, ["g", "h", "hand-over"]), (5.0, ["hand-over"])])
+def test_a_stopped_run_is_handed_over_when_there_is_no_time_to_wait_for_a_person(now: float, menu: list[str]) -> None:
+    """Though the goal is reached: else it would be taken with nobody asked, as what is left when the time is up."""
+    desk = Desk(CHAIN, deadline_s=5.0, asks_people=True)
+    desk.begin(desk.follow(), 1)
+    desk.succeed(1, "one", "a", "b")
+    desk.take_in(Signalled(1.0, "m", "risk", "why", stops=True))
+    decision = desk.follow(now)
+    assert isinstance(decision, Ask)
+    assert [option.choice for option in decision.menu] == menu
 
 
 # -------------------------------------------------------------------- facts are all there is

@@ -206,6 +206,19 @@ async def test_a_second_call_that_cannot_be_afforded_is_not_made() -> None:
 
 
 @in_virtual_time
+async def test_a_way_round_that_would_have_to_be_waited_for_is_none_yet() -> None:
+    """The backup is closed for two seconds: till then the call that hangs is left alone."""
+    scripts, once = {"search": [OK, After(math.inf)]}, Health(max_attempts=1)
+    tried = await warmed(bench([SEARCH, BACKUP, WRITE], GOALS, scripts=scripts, budget=HURRY, health=once))
+    board, now = tried.agent._services.board, anyio.current_time()
+    board.fail(board.begin(BACKUP.spec, now), now, rate_limited=True, retry_after_s=2.0)
+    done = await tried.run("second")
+    (hedge,) = done.of(Hedged)
+    assert 2.0 <= hedge.at <= 4.0
+    assert shown(done) == ("succeeded", round(hedge.at + 0.2, 3)), "as soon as it is chosen, it can be called"
+
+
+@in_virtual_time
 async def test_a_call_that_waits_for_its_turn_is_not_overdue() -> None:
     tools = [SEARCH, BACKUP, WRITE]
     tried = await warmed(bench(tools, GOALS, budget=HURRY, max_concurrency=1))
@@ -264,6 +277,21 @@ async def test_a_way_that_reaches_the_goal_otherwise_overtakes_too() -> None:
     done = await tried.run("second")
     assert list(done.result.route) == ["other"]
     assert tried.agent._services.board.weight(SEARCH.spec, Rates(), anyio.current_time()) > known
+
+
+@in_virtual_time
+async def test_a_slow_tool_that_took_no_longer_than_it_does_is_not_to_blame_when_another_was_quicker() -> None:
+    """Half of the time there is was over long before its own was; the other way took what was left of it."""
+    slow = fake_tool("search", ["start"], ["found"], usd=0.01, seconds=3.0, latency_s=3.0, timeout_s=10)
+    budget, health = Budget(deadline_s=4.0), Health(trip_after=1)
+    tried = await warmed(bench([slow, BACKUP, WRITE], GOALS, budget=budget, health=health))
+    board = tried.agent._services.board
+    known = board.weight(slow.spec, Rates(), anyio.current_time())
+    done = await tried.run("second")
+    assert [(hedge.tool, hedge.unusual) for hedge in done.of(Hedged)] == [("search", False)]
+    assert [(event.tool, event.called) for event in done.of(AttemptAbandoned)] == [("search", True)]
+    assert board.admits(slow.spec, anyio.current_time())
+    assert board.weight(slow.spec, Rates(), anyio.current_time()) == known
 
 
 @in_virtual_time

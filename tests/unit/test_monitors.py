@@ -1,9 +1,10 @@
 """Monitors: those of a run, which may stop it; and those beside the runs, which may only advise."""
 
+import asyncio  # noqa: TID251  # what its tasks do to a monitor is what is tested
 import itertools
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
@@ -11,12 +12,14 @@ from typing import Annotated, Any
 import anyio
 import pytest
 
-from agentroute import Artifact, tool
+from agentroute import Agent, Artifact, Goal, tool
 from agentroute.adapters.probes import Probes
 from agentroute.errors import DefinitionError
+from agentroute.graph.tool import Effect
 from agentroute.guard.budget import Budget
+from agentroute.ports import Tool
 from agentroute.routing.signals import HealthSignal, SignalKind
-from agentroute.run.events import AttemptStarted, Chosen, RouteChosen, Signalled, Suspended
+from agentroute.run.events import AttemptAbandoned, AttemptStarted, Chosen, RouteChosen, Signalled, Suspended
 from agentroute.run.watching import (
     MOST_SIGHTINGS,
     Burn,
@@ -28,6 +31,7 @@ from agentroute.run.watching import (
     View,
     script_of,
 )
+from agentroute.runtime import watch
 from agentroute.testing.fakes import fake_compensator, fake_tool
 from agentroute.testing.faults import Fault
 from agentroute.testing.world import World
@@ -111,6 +115,97 @@ def test_of_several_alarms_the_one_of_highest_priority_is_told() -> None:
     for order in (monitors, monitors[::-1]):
         done = experiment(REFUND, GOALS, monitors=order)
         assert done.of(Chosen)[0].reason == "stopped by a monitor: start is a risk (b)"
+
+
+@dataclass(frozen=True)
+class StopsAt:
+    """Stops a run that was given a start at a moment, whatever it is doing."""
+
+    at: float
+    name: str = "stop"
+    kind: SignalKind = "risk"
+
+    def look(self, view: View, now: float) -> Iterable[Sighting]:
+        return [Sighting("enough", stops=True)] if now >= self.at and "start" in view.artifacts else []
+
+    def look_again_at(self, view: View, now: float) -> float | None:
+        return self.at if now < self.at else None
+
+
+@pytest.mark.parametrize("effect", ["read", "once"])
+def test_what_stands_in_line_when_a_run_is_stopped_is_not_called_when_its_turn_comes(effect: Effect) -> None:
+    @in_virtual_time
+    async def main() -> None:
+        tools = [
+            fake_tool("hold", ["key"], ["held"], seconds=20.0),
+            fake_tool("pay", ["start"], ["paid"], effect=effect),
+        ]
+        goals = {"paid": ["paid"], "held": ["held"]}
+        tried = bench(tools, goals, monitors=[StopsAt(1.0)], max_concurrency=1, budget=Budget(usd=1.0))
+        async with anyio.create_task_group() as runs:
+            runs.start_soon(lambda: tried.agent.run(goal="held", inputs={"key": "given"}))
+            await anyio.sleep(0.1)
+            await tried.run("risky")
+            assert anyio.current_time() < 2.0
+        done = await tried.outcome(await tried.agent.result("risky"))
+        assert "pay" not in done.called()
+        assert (done.result.outcome, done.result.left_behind) == ("escalated", [])
+        assert [event.called for event in done.of(AttemptAbandoned)] == [False]
+
+    main()
+
+
+PAID = {"paid": ["score", "paid"]}
+RISKY = [Risk("bad", of="score", when=lambda _: True)]
+
+
+def paying(world: World) -> list[Tool]:
+    """A payment that takes longer than the check whether it should be made, and cannot be cut off."""
+    pay = fake_tool("pay", ["start"], ["paid"], seconds=3.0, effect="once", compensate="refund", world=world)
+    return [fake_tool("score", ["start"], ["score"], seconds=1.0, world=world), pay, fake_compensator(pay)]
+
+
+def test_a_goal_that_is_reached_by_what_was_under_way_when_the_run_was_stopped_is_no_success_by_itself() -> None:
+    world = World()
+    done = experiment(paying(world), PAID, monitors=RISKY, world=world)
+    assert sorted(done.called()) == ["pay", "refund", "score"]
+    assert (done.result.outcome, done.result.left_behind) == ("escalated", [])
+    assert "stopped by a monitor: score is a risk (bad)" in done.result.reason
+
+
+@pytest.mark.parametrize(("choice", "outcome", "undone"), [("paid", "succeeded", 0), ("hand-over", "escalated", 1)])
+def test_a_person_decides_whether_a_goal_that_was_reached_after_an_alarm_stands(
+    choice: str, outcome: str, undone: int
+) -> None:
+    @in_virtual_time
+    async def main() -> None:
+        world = World()
+        tried = bench(paying(world), PAID, monitors=RISKY, world=world, escalate="human")
+        asked = await tried.run()
+        (suspended,) = asked.of(Suspended)
+        assert [option.choice for option in suspended.menu] == ["paid", "hand-over"]
+        assert sorted(asked.called()) == ["pay", "score"]
+        done = await tried.outcome(await tried.agent.resume("run", choice))
+        assert (done.result.outcome, done.called().count("refund")) == (outcome, undone)
+        assert len(done.of(Signalled)) == 1
+
+    main()
+
+
+def test_a_risk_that_the_very_last_step_brings_is_seen() -> None:
+    done = experiment(
+        [fake_tool("look_up", ["start"], ["order"])],
+        {"known": ["order"]},
+        monitors=[Risk("large", of="order", when=large)],
+    )
+    assert done.result.outcome == "escalated"
+    assert "order is a risk" in done.result.reason
+
+
+def test_what_monitors_see_at_the_very_end_without_stopping_the_run_is_not_told() -> None:
+    intent = Intent("about", of="order", rules=[])
+    done = experiment([fake_tool("look_up", ["start"], ["order"])], {"known": ["order"]}, monitors=[intent])
+    assert (done.result.outcome, done.of(Signalled)) == ("succeeded", [])
 
 
 # -------------------------------------------------------------------- intent
@@ -372,11 +467,12 @@ class Fails:
 
     name: str = "fails"
     starts: list[float] = field(default_factory=list[float])
+    lasts_s: Sequence[float] = ()
 
     async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
         del emit
         self.starts.append(anyio.current_time())
-        await anyio.sleep(0.5)
+        await anyio.sleep(self.lasts_s[len(self.starts) - 1] if len(self.starts) <= len(self.lasts_s) else 0.5)
         raise RuntimeError("broken")
 
 
@@ -391,6 +487,76 @@ async def test_a_monitor_that_fails_takes_nothing_down_and_is_started_again() ->
     assert broken.starts == [0.0, 1.5, 4.0, 8.5]
     await anyio.sleep(100.0)
     assert len(broken.starts) == 4, "it ends with the agent"
+
+
+@in_virtual_time
+async def test_a_monitor_that_has_watched_for_a_while_is_started_again_soon() -> None:
+    """What fails at once waits longer and longer; what has worked for more than a minute in between begins anew."""
+    lasting = Fails(lasts_s=[0.0, 0.0, 0.0, 70.0, 0.0])
+    tried = bench(WAYS, {"answered": ["answer"]}, monitors=[lasting])
+    async with tried.agent:
+        await anyio.sleep(100.0)
+    assert lasting.starts[:6] == [0.0, 1.0, 3.0, 7.0, 78.0, 80.0], "a pause of 1, 2, 4, then 1 and 2 seconds"
+
+
+async def awaits_what_is_cancelled() -> None:
+    """As a pooled connection does whose reader was closed: on asyncio that looks like being cancelled oneself."""
+    reader = asyncio.create_task(anyio.sleep_forever())
+    await anyio.lowlevel.checkpoint()
+    reader.cancel()
+    await reader
+
+
+async def ends_the_process() -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("ends", [awaits_what_is_cancelled, ends_the_process])
+def test_a_monitor_that_brings_a_cancellation_or_an_exit_upon_itself_takes_nothing_down(
+    ends: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "FIRST_PAUSE_S", 0.01)
+    started, watches = anyio.Event(), Watches()
+    starts = itertools.count(1)
+
+    class Ends:
+        name = "ends"
+
+        async def watch(self, emit: Callable[[HealthSignal], None]) -> None:
+            if next(starts) == 3:
+                started.set()
+                await anyio.sleep_forever()
+            await ends()
+
+    async def main() -> None:
+        agent = Agent(name="watched", tools=WAYS, goals=[Goal("answered", ["answer"])], monitors=[Ends(), watches])
+        async with agent:
+            with anyio.fail_after(5.0):
+                await started.wait()
+            assert watches.now == 1, "the other one has gone on"
+            assert (await agent.run(inputs={"start": "given"})).outcome == "succeeded"
+        assert watches.now == 0, "to leave is a cancellation that was meant"
+
+    anyio.run(main)
+    assert sum("monitor ends failed" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_monitors_do_not_keep_a_process_from_ending_that_nobody_left_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    """What is left when the event loop ends is cancelled by it, and that is meant."""
+    watches = Watches()
+
+    async def inside() -> None:
+        async with Agent(name="watched", tools=WAYS, goals=[Goal("answered", ["answer"])], monitors=[watches]):
+            await anyio.sleep_forever()
+
+    async def main() -> asyncio.Task[None]:
+        task = asyncio.create_task(inside())
+        await anyio.wait_all_tasks_blocked()
+        assert watches.now == 1
+        return task
+
+    assert asyncio.run(main()).cancelled()
+    assert (watches.now, caplog.records) == (0, [])
 
 
 def test_a_monitor_that_speaks_of_what_there_is_not_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -519,6 +685,48 @@ async def test_a_probe_that_fails_makes_runs_take_a_detour_until_it_works_again(
     assert routes[0] == "thorough"
     assert routes[-1] == "quick"
     assert sum(one != other for one, other in itertools.pairwise(routes)) == 1
+
+
+@pytest.mark.parametrize(
+    ("monitors", "route"),
+    [
+        ([Intent("what", of="start", rules=RULES)], ["thorough"]),
+        ([Says([HealthSignal("quick", "rate-limit", "status page", factor=50.0)])], ["thorough"]),
+        ([], ["quick"]),
+    ],
+)
+def test_a_probe_that_finds_a_tool_well_does_not_silence_others(monitors: list[Any], route: list[str]) -> None:
+    @in_virtual_time
+    async def main() -> None:
+        tried = bench(WAYS, {"answered": ["answer"]}, monitors=[Probes({"quick": answers(True)}), *monitors])
+        async with tried.agent:
+            await anyio.sleep(0.1)
+            done = await tried.run(inputs={"start": "word " * 200})
+        assert done.result.route == route
+
+    main()
+
+
+@pytest.mark.parametrize("probe", [awaits_what_is_cancelled, ends_the_process])
+def test_a_probe_that_brings_a_cancellation_or_an_exit_upon_itself_is_one_that_fails(
+    probe: Callable[[], Awaitable[None]],
+) -> None:
+    async def main() -> None:
+        probes, heard, both = Probes({"quick": probe, "thorough": answers(True)}), dict[str, float](), anyio.Event()
+
+        def hear(signal: HealthSignal) -> None:
+            heard[signal.subject] = signal.factor
+            if len(heard) == 2:
+                both.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(probes.watch, hear)
+            with anyio.fail_after(5.0):
+                await both.wait()
+            tasks.cancel_scope.cancel()
+        assert heard == {"quick": 10.0, "thorough": 1.0}, "the others are probed all the same"
+
+    anyio.run(main)
 
 
 @in_virtual_time

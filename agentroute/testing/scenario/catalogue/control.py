@@ -110,10 +110,10 @@ def _monitor_lies() -> Document:
 
 def _contradiction() -> Document:
     return scenario(
-        "Two monitors contradict each other: the one of higher priority wins, in the same way each time",
+        "Two monitors contradict each other: what one finds amiss counts, whatever the other finds well, each time",
         description=(
             "One monitor (intent, priority 0.9) says that look_up_primary is to be avoided, another (tool outage, "
-            "0.99) that it is well. The second is believed in every run."
+            "0.99) that it is well. That all is well outranks nobody: the first is believed in every run."
         ),
         runs=10,
         every="1s",
@@ -122,9 +122,9 @@ def _contradiction() -> Document:
             {"name": "a-desk", "kind": "intent", "about": "look_up_primary"},
             {"name": "z-status", "kind": "outage", "about": "look_up_primary"},
         ],
-        steady=ANSWERED,
+        steady=healthy("answered"),
         method=({"type": "monitor_lies", "target": "a-desk"},),
-        expect={"reroutes": 0, "escalations": 0, "calls": {"look_up_primary": 1, "look_up_backup": 0}},
+        expect={"reroutes": 0, "escalations": 0, "calls": {"look_up_primary": 0, "look_up_backup": 1}},
     )
 
 
