@@ -120,6 +120,7 @@ def _trained_json(trained: Trained) -> dict[str, Any]:
     return {
         "outcomes": dict(trained.outcomes),
         "left_out": dict(trained.left_out),
+        "together": trained.together,
         "held_out": {tier: asdict(report) for tier, report in trained.reports.items()},
     }
 
@@ -137,6 +138,11 @@ def _print_trained(trained: Trained) -> None:
             click.echo(f"  {each.said:6.1%}  {bar}  {each.came:6.1%} of {each.count:,}")
     if not trained.reports:
         click.echo("Nothing was held out: there are too few runs.")
+    if trained.together:
+        known = (
+            "outcomes are known by how right their run was as a whole: each counts with the chance that it was right"
+        )
+        click.echo(f"\n{trained.together:,} {known}")
     for why, count in trained.left_out.items():
         click.echo(f"\n{count:,} outcomes left out: {printable(why)}")
 

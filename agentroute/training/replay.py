@@ -22,10 +22,12 @@ from agentroute.training.estimates import (
     self_normalised,
 )
 from agentroute.training.rows import Floats
-from agentroute.training.train import FOLDS, learned, samples
+from agentroute.training.together import UNKNOWN
+from agentroute.training.train import FOLDS, learned, samples, settled, speaks
 
-UNKNOWN: Final = 0.5
-"""Chance of a tier of which nothing was learned."""
+NOTHING_KNOWN: Final = (
+    "no record of the log says whether the answer was right; runs of several model steps have to be judged step by step"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Replayed:
     Attributes:
         records: Records that it is told from.
         steps: Steps that these are attempts of.
-        left_out: Those without a verdict.
+        left_out: Those of steps without a verdict of their own on each attempt.
         overlap: Whether the log says anything about it.
         logged_right: How right the steps were in the end, as logged.
         logged_usd: What a step cost with all its attempts, as logged.
@@ -93,13 +95,10 @@ def replay(
     Raises:
         DefinitionError: No record has a verdict.
     """
-    chosen = [
-        (outcome, chances)
-        for outcome, chances in zip(outcomes, said, strict=True)
-        if outcome.right is not None and (outcome.verified or unverified)
-    ]
+    silent = {_key(each) for each in outcomes if each.together is not None or not speaks(each, unverified=unverified)}
+    chosen = [each for each in zip(outcomes, said, strict=True) if _key(each[0]) not in silent]
     if not chosen:
-        raise DefinitionError("replay", "no record of the log says whether the answer was right")
+        raise DefinitionError("replay", NOTHING_KNOWN)
     steps = _steps([outcome for outcome, _ in chosen], [_propensities(*each, plan) for each in chosen])
     runs = numbered([step.first.run for step in steps])
     weights = _numbers(step.weight for step in steps)
@@ -169,12 +168,16 @@ def _steps(known: Sequence[Outcome], taken: Sequence[Mapping[str, float]]) -> li
     """Put records of one step together: one after a failure goes on with what the run did of it before."""
     steps, latest = list[_Step](), dict[tuple[str, str], _Step]()
     for place, (outcome, planned) in enumerate(zip(known, taken, strict=True)):
-        key = outcome.run, outcome.situation.step
+        key = _key(outcome)
         if key not in latest or not outcome.situation.retries:
             latest[key] = _Step(place, outcome, planned)
             steps.append(latest[key])
         latest[key].take(outcome, planned)
     return steps
+
+
+def _key(outcome: Outcome) -> tuple[str, str]:
+    return outcome.run, outcome.situation.step
 
 
 def unseen_chances(
@@ -195,9 +198,9 @@ def unseen_chances(
         others = [
             outcome
             for outcome, here in zip(outcomes, part, strict=True)
-            if here != number and outcome.right is not None and (outcome.verified or unverified)
+            if here != number and speaks(outcome, unverified=unverified)
         ]
-        models.append(learned(samples(others, seed)) if others else Chances())
+        models.append(learned(samples(settled(others), seed)) if others else Chances())
     return [told(models[here], outcome) for outcome, here in zip(outcomes, part, strict=True)]
 
 

@@ -9,18 +9,23 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from agentroute.adapters.outcome_log import write_outcomes
+from agentroute.adapters.outcome_log import read_outcomes, write_outcomes
 from agentroute.adapters.tier_model import TierModel
 from agentroute.errors import DefinitionError
 from agentroute.ids import nanos
-from agentroute.routing.tiers.outcome import Outcome
+from agentroute.routing.tiers.accepted import answerable
+from agentroute.routing.tiers.accepted import right as accepted_right
+from agentroute.routing.tiers.outcome import Judgement, Outcome
 from agentroute.routing.tiers.policy import AlwaysCheap, AlwaysExpensive, Learned, Policy
 from agentroute.routing.tiers.situation import DIMENSIONS, Situation, sketch
 from agentroute.training import replay as replay_module
@@ -30,6 +35,7 @@ from agentroute.training.estimates import Estimate, average, self_normalised
 from agentroute.training.logistic import Outcomes, chance, fit
 from agentroute.training.replay import Plan, replay, unseen_chances
 from agentroute.training.rows import Floats, Rows
+from agentroute.training.together import guessed
 from agentroute.training.train import train
 
 Runs: TypeAlias = NDArray[np.int64]
@@ -181,6 +187,80 @@ def test_a_tier_with_too_few_outcomes_is_left_out_and_nothing_is_an_error() -> N
     assert train([*world(200, 13), rare]).left_out == {"of tier rare, which has too few": 1}
     with pytest.raises(DefinitionError, match="nothing to learn from: 1 of tier rare"):
         train([rare])
+
+
+TIERS = {"small": 0.5, "large": 0.9}
+
+
+def judged_log(path: Path, steps: int, *, runs: int = 2_000, detection: float = 0.0) -> str:
+    """Runs of so many steps that nothing notices wrong answers in; each is judged as a whole, truthfully."""
+    draw, lines = random.Random(3), list[Outcome | Judgement]()
+    for run in map(str, range(runs)):
+        right = True
+        for step in range(steps):
+            tier = draw.choice(list(TIERS))
+            right = draw.random() < TIERS[tier] and right
+            asked = Situation(f"s{step}", sketch("what is it"), depth=step)
+            known = (1.0, True) if detection == 1 else (None, False)
+            lines.append(Outcome(run, asked, tier, 0.001, *known, 0.5, dict.fromkeys(TIERS, 0.001), detection))
+        lines.append(Judgement(run, float(right)))
+    write_outcomes(path, lines)
+    return str(path)
+
+
+@pytest.mark.parametrize(("steps", "detection"), [(1, 0.0), (2, 0.0), (3, 0.0), (2, 1.0)])
+def test_runs_that_were_judged_as_a_whole_teach_the_true_chances(tmp_path: Path, steps: int, detection: float) -> None:
+    """Those that were right are right in all steps. To leave out the others would make every tier always right."""
+    trained = train(list(read_outcomes(judged_log(tmp_path / "log", steps, detection=detection))))
+    said = trained.chances.of(Situation("s0", sketch("what is it")), dict.fromkeys(TIERS, 0.7))
+    assert said == pytest.approx(TIERS, abs=0.05)
+    assert trained.together == (2_000 * steps if steps > 1 else 0)
+    assert {tier: report.rate for tier, report in trained.reports.items()} == pytest.approx(TIERS, abs=0.12)
+
+
+def test_a_replay_leaves_out_what_is_known_of_runs_alone(tmp_path: Path) -> None:
+    outcomes = list(read_outcomes(judged_log(tmp_path / "log", 2, runs=50)))
+    said = [dict.fromkeys(TIERS, 0.5)] * len(outcomes)
+    with pytest.raises(DefinitionError, match="runs of several model steps have to be judged step by step"):
+        replay(outcomes, Plan(AlwaysCheap()), said=said)
+    write_outcomes(tmp_path / "log", [Judgement(str(run), 1.0, "s0") for run in range(50)])
+    found = replay(list(read_outcomes(tmp_path / "log")), Plan(AlwaysCheap()), said=said)
+    assert (found.records, found.left_out) == (50, 50)
+
+
+def test_a_step_is_replayed_with_all_of_its_answers_or_not_at_all() -> None:
+    """Where nobody knows of the accepted answer, the refused one before it is not what became of the step."""
+    first = replace(world(1, 30)[0], right=0.0, detection=0.5, run="run")
+    again = replace(first, right=None, verified=False, situation=replace(first.situation, tried={first.tier: 1}))
+    other = replace(first, run="other", right=1.0)
+    found = replay([first, again, other], Plan(AlwaysCheap()), said=[dict.fromkeys(USD, 0.5)] * 3)
+    assert (found.records, found.left_out, found.logged_right.mean) == (1, 2, 1.0)
+
+
+def test_a_step_that_is_known_to_be_wrong_says_why_its_run_was(tmp_path: Path) -> None:
+    tiers = {"a": 0.001}
+    lines: list[Outcome | Judgement] = [
+        Outcome("run", Situation(step), "a", 0.001, None, tiers=tiers, verified=False) for step in ("x", "y")
+    ]
+    write_outcomes(tmp_path / "log", [*lines, Judgement("run", 0.0), Judgement("run", 0.0, "x")])
+    x, y = guessed(list(read_outcomes(tmp_path / "log")))
+    assert x.right == 0.0
+    assert y.right == pytest.approx(0.5, abs=1e-3)  # as if its run had not been judged
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.99)), min_size=1, max_size=4), st.floats(0, 1))
+def test_what_a_run_says_of_its_answers_is_counted_case_by_case(
+    chances: list[tuple[float, float]], verdict: float
+) -> None:
+    """Every way in which answers can be right or wrong, by its chance, without those that the verdict rules out."""
+    sure = [accepted_right(p, detection) for p, detection in chances]
+    cases = list(product([True, False], repeat=len(sure)))
+    weight = {case: math.prod(q if good else 1 - q for q, good in zip(sure, case, strict=True)) for case in cases}
+    wrong = sum(weight[case] for case in cases if not all(case))
+    assume(wrong > 1e-6)
+    for place, share in enumerate(answerable(chances, verdict)):
+        though = sum(weight[case] for case in cases if case[place] and not all(case)) / wrong
+        assert share == pytest.approx(verdict + (1 - verdict) * though, abs=1e-4)
 
 
 def test_steps_of_one_run_are_never_on_both_sides() -> None:
