@@ -1,6 +1,7 @@
 """What ``agentroute budget`` does and prints."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -91,7 +92,7 @@ def replay_command(
         said = [told(chances, outcome) for outcome in outcomes]
     found = {name: replay(outcomes, plan, said=said, unverified=unverified) for name, plan in wanted.items()}
     if as_json:
-        click.echo(json.dumps({name: _replayed_json(each) for name, each in found.items()}, indent=2))
+        click.echo(json.dumps({name: _replayed_json(each) for name, each in found.items()}, indent=2, allow_nan=False))
     else:
         _print_replayed(found)
     sys.exit(NOTHING_SAID if any(each.right is None for each in found.values()) else 0)
@@ -121,6 +122,7 @@ def _trained_json(trained: Trained) -> dict[str, Any]:
         "outcomes": dict(trained.outcomes),
         "left_out": dict(trained.left_out),
         "together": trained.together,
+        "doubts": list(trained.doubts),
         "held_out": {tier: asdict(report) for tier, report in trained.reports.items()},
     }
 
@@ -138,6 +140,8 @@ def _print_trained(trained: Trained) -> None:
             click.echo(f"  {each.said:6.1%}  {bar}  {each.came:6.1%} of {each.count:,}")
     if not trained.reports:
         click.echo("Nothing was held out: there are too few runs.")
+    for doubt in trained.doubts:
+        click.echo(f"\nwarning: {doubt}")
     if trained.together:
         known = (
             "outcomes are known by how right their run was as a whole: each counts with the chance that it was right"
@@ -166,7 +170,7 @@ def _row(tier: str, report: TierReport) -> tuple[str, ...]:
 def _replayed_json(each: Replayed) -> dict[str, Any]:
     data = asdict(each)
     data["overlap"]["why_not"] = each.overlap.why_not
-    return data
+    return json.loads(json.dumps(data), parse_constant=lambda _: None)  # an interval without an end: null
 
 
 def _print_replayed(found: Mapping[str, Replayed]) -> None:
@@ -183,19 +187,26 @@ def _print_replayed(found: Mapping[str, Replayed]) -> None:
     for name, each in found.items():
         if each.overlap.why_not is not None:
             click.echo(f"{name}: the log does not say; {each.overlap.why_not}")
+    by_doubt: dict[str, list[str]] = {}
+    for name, each in found.items():
+        for doubt in each.doubts:
+            by_doubt.setdefault(doubt, []).append(name)
+    for doubt, names in by_doubt.items():
+        who = "" if len(names) == len(found) else f"{', '.join(names)}: "
+        click.echo(f"warning: {who}{printable(doubt)}")
 
 
 def _share(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    low, high = max(0.0, estimate.low), min(1.0, estimate.high)  # intervals are normal, shares are not
-    return f"{estimate.mean:.1%} [{low:.1%}, {high:.1%}]"
+    return f"{estimate.mean:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]"
 
 
 def _usd(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    return f"{estimate.mean:.6f} [{estimate.low:.6f}, {estimate.high:.6f}]"
+    high = f"{estimate.high:.6f}" if math.isfinite(estimate.high) else "-"  # of a single run nobody can tell
+    return f"{estimate.mean:.6f} [{estimate.low:.6f}, {high}]"
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> str:

@@ -19,6 +19,7 @@ from agentroute.training.calibration import (
     ranking,
     reliability,
 )
+from agentroute.training.doubts import right_by_declaration
 from agentroute.training.logistic import Fitted, Outcomes, chance, fit
 from agentroute.training.rows import Floats, Rows
 from agentroute.training.together import guessed, refined
@@ -87,6 +88,7 @@ class Trained:
         reports: How well a model of the outcomes that were not held out does on those that were, by tier.
         left_out: Outcomes that say nothing, by why.
         together: Outcomes of which no more is known than how right their run was.
+        doubts: What may make all of it wrong.
     """
 
     chances: Chances
@@ -94,6 +96,7 @@ class Trained:
     reports: Mapping[str, TierReport]
     left_out: Mapping[str, int]
     together: int = 0
+    doubts: Sequence[str] = ()
 
 
 def train(
@@ -130,7 +133,7 @@ def train(
     everything = samples(settled(usable), seed)
     counts = {tier: len(sample.right) for tier, sample in everything.items()}
     together = sum(outcome.together is not None for outcome in usable)
-    return Trained(learned(everything), counts, reports, left_out, together)
+    return Trained(learned(everything), counts, reports, left_out, together, list(right_by_declaration(usable)))
 
 
 def speaks(outcome: Outcome, *, unverified: bool) -> bool:

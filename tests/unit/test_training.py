@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -361,6 +361,20 @@ def test_attempts_that_are_taken_for_steps_are_seen(monkeypatch: pytest.MonkeyPa
         test_what_a_policy_makes_necessary_later_is_charged_to_it()
 
 
+def test_the_model_speaks_of_whole_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uncorrected, it is right as well: what the first answer costs is not what its step costs."""
+    monkeypatch.setattr(replay_module, "doubly_robust", _uncorrected)
+    first = {tier: 0.6 * TRUTH["easy", tier] + 0.4 * TRUTH["hard", tier] for tier in USD}
+    outcomes = checked_world(8_000, 2_500, cheap=0.7)
+    for tier, policy in (("cheap", AlwaysCheap()), ("dear", AlwaysExpensive())):
+        other = "dear" if tier == "cheap" else "cheap"
+        found = replay(outcomes, Plan(policy), said=[dict.fromkeys(USD, 0.5)] * len(outcomes))
+        assert found.robust_usd is not None
+        assert found.robust_right is not None
+        assert found.robust_usd.mean == pytest.approx(USD[tier] + (1 - first[tier]) * USD[other], rel=0.05)
+        assert found.robust_right.mean == pytest.approx(first[tier] + (1 - first[tier]) * AGAIN[other], abs=0.02)
+
+
 def test_steps_of_a_run_that_go_together_widen_the_interval() -> None:
     draw = np.random.default_rng(15)
     runs = np.repeat(np.arange(100), 10)
@@ -376,10 +390,99 @@ def test_a_log_that_never_tried_says_so() -> None:
         assert (found.right is not None) == says
         assert (found.overlap.why_not is None) == says
     mostly = replay(outcomes, Plan(Learned(), nanos(0.05)), said=knowing(outcomes))
-    assert "instead of 1, so somewhere it could never take what this policy would" in str(mostly.overlap.why_not)
+    assert "in 40% of its steps it could never take what this policy would" in str(mostly.overlap.why_not)
     assert "0 steps of this policy" in str(
         replay(outcomes, Plan(AlwaysExpensive()), said=knowing(outcomes)).overlap.why_not
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stretch_in_which_chance_had_no_part_is_noticed(seed: int) -> None:
+    """Two stretches: in the one each tier is taken half of the time, in the other hard questions get the dear one."""
+    tried, whole = (world(count, first + seed, per_run=1) for count, first in ((400, 2_100), (800, 2_200)))
+    later = [
+        replace(each, propensity=1.0)
+        for each, said in zip(whole, knowing(whole), strict=True)
+        if each.tier == ("cheap" if said["cheap"] > 0.5 else "dear")
+    ]
+    outcomes = [*tried, *later]
+    found = replay(outcomes, Plan(AlwaysCheap()), said=knowing(outcomes))
+    assert "because chance had no part in them" in str(found.overlap.why_not)
+    assert found.usd is None
+    alone = replay(tried, Plan(AlwaysCheap()), said=knowing(tried))
+    assert alone.usd is not None
+    assert alone.usd.low < USD["cheap"] < alone.usd.high
+    hardly = [*tried, *later[:10]]
+    assert 0 < replay(hardly, Plan(AlwaysCheap()), said=knowing(hardly)).overlap.barred < 0.03
+
+
+def test_a_log_that_lacks_steps_of_one_tier_is_doubted() -> None:
+    outcomes = world(2_000, 31, per_run=1)
+    lost = [each for number, each in enumerate(outcomes) if each.tier == "dear" or number % 7]
+    found = replay(lost, Plan(AlwaysCheap()), said=knowing(lost))
+    [doubt] = found.doubts
+    assert "each instead of 1: perhaps somewhere it could never take what this policy would" in doubt
+    assert replay(outcomes, Plan(AlwaysCheap()), said=knowing(outcomes)).doubts == []
+
+
+def test_tiers_that_could_not_always_be_taken_are_told_of() -> None:
+    outcomes = world(400, 32, per_run=1)
+    out = [
+        replace(each, tiers={each.tier: USD[each.tier]}, propensity=1.0) if number % 4 == 0 else each
+        for number, each in enumerate(outcomes)
+    ]
+    said = [dict.fromkeys(USD, 0.5)] * 400
+    [doubt] = replay(out, Plan(AlwaysCheap()), said=said).doubts
+    assert "step 'q': 25% of the times other tiers could be taken than usual" in doubt
+
+
+def test_it_is_told_where_only_a_declaration_vouches_for_right_answers(tmp_path: Path) -> None:
+    outcomes = [replace(each, detection=1.0) for each in checked_world(200, 36, cheap=0.7)]
+    said = [dict.fromkeys(USD, 0.5)] * len(outcomes)
+    accepted = [each for each in outcomes if each.right]
+    silent = [replace(each, judged=True) if each is accepted[0] else each for each in outcomes]
+    for log, is_told in (
+        (outcomes, True),
+        (silent, False),
+        ([replace(each, detection=0.9) for each in outcomes], False),
+    ):
+        doubts = [*train(log).doubts, *replay(log, Plan(AlwaysCheap()), said=said[: len(log)]).doubts]
+        assert len(doubts) == (2 if is_told else 0)
+        assert all("ensure= is declared to notice every wrong one" in doubt for doubt in doubts)
+    write_outcomes(tmp_path / "log", outcomes)
+    out, _ = typed("train", str(tmp_path / "log"), "--quiet")
+    assert "warning: every accepted answer counts as right" in out
+
+
+@pytest.mark.parametrize("count", [34, 60])
+def test_steps_that_all_came_out_alike_leave_room_for_what_did_not_come(count: int) -> None:
+    outcomes = [
+        replace(each, right=1.0, usd=0.001, propensity=1.0, tiers={"cheap": 0.001}, tier="cheap")
+        for each in world(count, 33, per_run=1)
+    ]
+    found = replay(outcomes, Plan(AlwaysCheap()), said=[{"cheap": 0.5}] * count)
+    for estimate in (found.right, found.robust_right, found.logged_right):
+        assert estimate is not None
+        assert (estimate.mean, estimate.high) == (1.0, 1.0)
+        assert estimate.low == pytest.approx(1 - 3 / count)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0.05, 1)), min_size=31, max_size=60),
+    st.sampled_from([AlwaysCheap(), AlwaysExpensive(), Learned(0.3)]),
+)
+@settings(max_examples=50, deadline=None)
+def test_no_estimate_leaves_what_can_be(taken: list[tuple[bool, bool, float]], policy: Policy) -> None:
+    outcomes = [
+        replace(each, tier="dear" if dear else "cheap", right=float(good), propensity=propensity, run=str(number))
+        for number, (each, (dear, good, propensity)) in enumerate(zip(world(len(taken), 34), taken, strict=True))
+    ]
+    found = replay(outcomes, Plan(policy, nanos(0.05)), said=knowing(outcomes))
+    for estimate in (found.right, found.robust_right, found.logged_right, found.usd, found.robust_usd):
+        if estimate is not None:
+            assert 0 <= estimate.low <= estimate.mean <= estimate.high
+    for estimate in (found.right, found.robust_right, found.logged_right):
+        assert estimate is None or (estimate.low < estimate.high <= 1)
 
 
 def test_propensities_that_cannot_be_true_are_noticed() -> None:
@@ -507,6 +610,17 @@ def test_a_log_that_says_nothing_ends_with_status_1(tmp_path: Path) -> None:
     write_outcomes(file, [replace(each, propensity=1.0) for each in world(200, 21, cheap=1.0)])
     out, _ = typed("replay", str(file), "--policy", "always-expensive", "--quiet", status=1)
     assert "always-expensive: the log does not say; it is worth 0 steps of this policy" in out
+
+
+def test_a_log_of_one_run_has_no_interval_and_json_no_infinity(tmp_path: Path) -> None:
+    file = tmp_path / "one.jsonl"
+    write_outcomes(file, [replace(each, run="one") for each in world(200, 35)])
+    out, _ = typed("replay", str(file), "--policy", "always-cheap", "--json", "--quiet")
+    said = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))["always-cheap"]
+    assert (said["right"]["low"], said["right"]["high"], said["usd"]["high"]) == (0.0, 1.0, None)
+    out, _ = typed("replay", str(file), "--policy", "always-cheap", "--quiet")
+    assert "[0.0%, 100.0%]" in out
+    assert "inf" not in out
 
 
 def test_mistakes_are_told_with_their_place(log: str, tmp_path: Path) -> None:
