@@ -115,6 +115,15 @@ def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Outcome]:
             yield verdicts.applied(entry.outcome)
 
 
+def steps_of(path: str | os.PathLike[str], run: str) -> set[str]:
+    """Names of the model steps that a run took, by its records; the log is read once.
+
+    Raises:
+        DocumentError: As with `read_outcomes`.
+    """
+    return {entry.step for entry in _entries(path) if isinstance(entry, _Record) and entry.run == run}
+
+
 class _Verdicts:
     """Every judgement of a log, and of how many steps the runs consist that were judged as a whole."""
 

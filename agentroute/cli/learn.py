@@ -13,7 +13,7 @@ import click
 from agentroute.adapters.logs import printable
 from agentroute.adapters.outcome_log import read_outcomes
 from agentroute.adapters.tier_model import TierModel
-from agentroute.errors import ConfigurationError
+from agentroute.errors import ConfigurationError, DefinitionError
 from agentroute.ids import nanos
 from agentroute.routing.tiers.outcome import Outcome
 from agentroute.routing.tiers.policy import policy_named
@@ -21,7 +21,7 @@ from agentroute.training.diagram import reliability_diagram
 from agentroute.training.estimates import Estimate
 from agentroute.training.replay import Plan, Replayed, question_of, replay, told, unseen_chances
 from agentroute.training.spending import spending
-from agentroute.training.train import TierReport, Trained, train
+from agentroute.training.train import HOW_TO_JUDGE, SILENT, TierReport, Trained, train
 
 Tell = Callable[[str], None]
 
@@ -32,6 +32,29 @@ BAR = 30
 
 MOST_ASKED = 2_000
 """Steps of the log that spending is told from."""
+
+
+def check_files(log: Path, out: Path | None, plot: Path | None) -> None:
+    """Refuse to write over the log, or over what was not written by this command.
+
+    Raises:
+        BadParameter: With the option.
+    """
+    for option, file, others in (("--out", out, (log,)), ("--plot", plot, (log, out))):
+        if file is not None and any(other is not None and _is_same(file, other) for other in others):
+            raise click.BadParameter(
+                f"{file} would write over {log if _is_same(file, log) else '--out'}", param_hint=option
+            )
+    if out is None or not out.exists() or not out.stat().st_size:
+        return
+    try:
+        TierModel.load(out)
+    except DefinitionError as error:
+        raise click.BadParameter(f"there is a file that is no model: {error}", param_hint="--out") from None
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def train_command(
@@ -148,7 +171,8 @@ def _print_trained(trained: Trained) -> None:
         )
         click.echo(f"\n{trained.together:,} {known}")
     for why, count in trained.left_out.items():
-        click.echo(f"\n{count:,} outcomes left out: {printable(why)}")
+        hint = f"; {HOW_TO_JUDGE}" if why == SILENT else ""
+        click.echo(f"\n{count:,} outcomes left out: {printable(why)}{hint}")
 
 
 def _row(tier: str, report: TierReport) -> tuple[str, ...]:
@@ -183,7 +207,7 @@ def _print_replayed(found: Mapping[str, Replayed]) -> None:
     click.echo(_columns(rows))
     click.echo("\nMeans and 95% intervals, a step with all its attempts. Steps are taken as they came.")
     if first.left_out:
-        click.echo(f"{first.left_out:,} records left out: without a verdict, or not verified")
+        click.echo(f"{first.left_out:,} records left out: without a verdict, or not verified; {HOW_TO_JUDGE}")
     for name, each in found.items():
         if each.overlap.why_not is not None:
             click.echo(f"{name}: the log does not say; {each.overlap.why_not}")

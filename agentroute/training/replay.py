@@ -26,14 +26,14 @@ from agentroute.training.estimates import (
 )
 from agentroute.training.rows import Floats
 from agentroute.training.together import UNKNOWN
-from agentroute.training.train import FOLDS, learned, samples, settled, speaks
+from agentroute.training.train import FOLDS, HOW_TO_JUDGE, learned, samples, settled, speaks
 from agentroute.training.whole_steps import WholeSteps
 
 PARTED_BY: Final = 7
 """Which parts of the log a step is predicted from; others than those that chances come from."""
 
 NOTHING_KNOWN: Final = (
-    "no record of the log says whether the answer was right; runs of several model steps have to be judged step by step"
+    f"no record of the log says whether the answer was right; {HOW_TO_JUDGE}, those of several model steps step by step"
 )
 
 

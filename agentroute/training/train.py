@@ -33,6 +33,10 @@ FEWEST: Final = 20
 ROUNDS: Final = 3
 """Times that a model tells how right the answers were of which no more is known than what became of their run."""
 
+SILENT: Final = "without a verdict"
+
+HOW_TO_JUDGE: Final = "agentroute budget judge and Agent.judge say how right runs were"
+
 Tell = Callable[[str], None]
 
 
@@ -122,7 +126,10 @@ def train(
     usable, left_out = _usable(outcomes, unverified=unverified)
     if not usable:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the log is empty"
-        raise DefinitionError("training", f"there is nothing to learn from: {why}; a tier needs {FEWEST} outcomes")
+        hint = f"; {HOW_TO_JUDGE}" if SILENT in left_out else ""
+        raise DefinitionError(
+            "training", f"there is nothing to learn from: {why}; a tier needs {FEWEST} outcomes{hint}"
+        )
     parts = 1000
     apart = [outcome.part(parts, seed) < held_out * parts for outcome in usable]
     tell(f"{len(usable):,} outcomes; learning from those that are not held out")
@@ -159,7 +166,7 @@ def _usable(outcomes: Sequence[Outcome], *, unverified: bool) -> tuple[list[Outc
         if speaks(outcome, unverified=unverified):
             usable.append(outcome)
         else:
-            why = "without a verdict" if outcome.right is None else "not verified"
+            why = SILENT if outcome.right is None else "not verified"
             left_out[why] = left_out.get(why, 0) + 1
     counts = dict[str, int]()
     for outcome in usable:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -221,7 +222,7 @@ def test_runs_that_were_judged_as_a_whole_teach_the_true_chances(tmp_path: Path,
 def test_a_replay_leaves_out_what_is_known_of_runs_alone(tmp_path: Path) -> None:
     outcomes = list(read_outcomes(judged_log(tmp_path / "log", 2, runs=50)))
     said = [dict.fromkeys(TIERS, 0.5)] * len(outcomes)
-    with pytest.raises(DefinitionError, match="runs of several model steps have to be judged step by step"):
+    with pytest.raises(DefinitionError, match=r"agentroute budget judge .* of several model steps step by step"):
         replay(outcomes, Plan(AlwaysCheap()), said=said)
     write_outcomes(tmp_path / "log", [Judgement(str(run), 1.0, "s0") for run in range(50)])
     found = replay(list(read_outcomes(tmp_path / "log")), Plan(AlwaysCheap()), said=said)
@@ -621,6 +622,59 @@ def test_a_log_of_one_run_has_no_interval_and_json_no_infinity(tmp_path: Path) -
     out, _ = typed("replay", str(file), "--policy", "always-cheap", "--quiet")
     assert "[0.0%, 100.0%]" in out
     assert "inf" not in out
+
+
+def test_no_log_is_written_over(log: str, tmp_path: Path) -> None:
+    before = (tmp_path / log).read_bytes()
+    (tmp_path / "link.jsonl").hardlink_to(tmp_path / log)
+    (tmp_path / "notes.json").write_text("{}")
+    for arguments, why in (
+        (("--out", log), f"--out: {log} would write over {log}"),
+        (("--out", "link.jsonl"), f"--out: link.jsonl would write over {log}"),
+        (("--plot", f"./{log}"), f"--plot: {log} would write over {log}"),
+        (("--out", "new.json", "--plot", "new.json"), "--plot: new.json would write over --out"),
+        (("--out", "notes.json"), "--out: there is a file that is no model: notes.json"),
+    ):
+        _, err = typed("train", log, *arguments, status=2)
+        assert why in " ".join(err.split())
+    assert (tmp_path / log).read_bytes() == before
+    assert (tmp_path / "notes.json").read_text() == "{}"
+    assert not (tmp_path / "new.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("replay", "log", "--worth", "nan"), "'--worth': nan is no number"),
+        (("replay", "log", "--detection", "nan"), "'--detection': nan is no number"),
+        (("train", "log", "--held-out", "nan"), "'--held-out': nan is no number"),
+        (("judge", "log", "run", "--right", "NaN"), "'--right': NaN is no number"),
+        (("replay", "log", "--policy", "threshold", "--explore", "0.3"), "--explore is for the policy learned"),
+        (("replay", "log", "--policy", "learned", "--least", "0.3"), "--least is for the policy threshold"),
+        (("replay", "log", "--seed", "3", "--model", "tiers.json"), "--seed is of no use with --model"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_by_name(arguments: tuple[str, ...], why: str) -> None:
+    _, err = typed(*arguments, status=2)
+    assert why in err
+
+
+def test_an_interrupted_command_says_so_by_its_status(tmp_path: Path) -> None:
+    write_outcomes(tmp_path / "long.jsonl", world(20_000, 37))
+    command = [Path(sys.executable).with_name("agentroute"), "budget", "replay", str(tmp_path / "long.jsonl")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "learning" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert "interrupted" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+
+
+def test_a_log_without_verdicts_says_how_to_give_them(tmp_path: Path) -> None:
+    write_outcomes(tmp_path / "log", [replace(each, right=None) for each in world(60, 38)])
+    for command in ("train", "replay"):
+        _, err = typed(command, str(tmp_path / "log"), "--quiet", status=2)
+        assert "agentroute budget judge" in err
 
 
 def test_mistakes_are_told_with_their_place(log: str, tmp_path: Path) -> None:
