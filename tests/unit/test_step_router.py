@@ -597,6 +597,19 @@ def test_a_run_of_another_process_is_counted_when_it_is_judged() -> None:
     assert counted(board) == {("answer", "small"): (0, 2)}
 
 
+def test_an_answer_counts_once_however_many_wrong_ones_are_noticed() -> None:
+    for detection in (0.0, 0.5, 1.0):
+        board, model = TierBoard(Learned(), Pace(1.0)), StepTier("answer", "small", detection)
+        answers = [
+            Outcome("run", Situation("answer"), "small", 0.0, right, detection=detection) for right in (0.0, None)
+        ]
+        for answer in answers if detection else []:
+            board.saw(model, accepted=answer.right is None)
+        board.ended("run", NanoUsd(0))
+        board.judged(Judgement("run", 1.0), answers, {})
+        assert counted(board) == {("answer", "small"): (pytest.approx(1, abs=0.03), pytest.approx(1, abs=0.03))}
+
+
 def test_a_step_that_is_known_to_be_wrong_clears_the_others() -> None:
     board = TierBoard(Learned(), Pace(1.0))
     answers = [Outcome("run", Situation(step), "small", 0.0, None) for step in ("a", "b")]

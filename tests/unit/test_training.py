@@ -219,6 +219,21 @@ def test_runs_that_were_judged_as_a_whole_teach_the_true_chances(tmp_path: Path,
     assert {tier: report.rate for tier, report in trained.reports.items()} == pytest.approx(TIERS, abs=0.12)
 
 
+def test_which_steps_are_hard_is_learned_from_runs_alone() -> None:
+    """What is asked says which step of a wrong run is likely to blame."""
+    outcomes = [replace(each, situation=replace(each.situation, depth=0)) for each in world(6_000, 39, per_run=2)]
+    runs = [outcomes[at : at + 2] for at in range(0, len(outcomes), 2)]
+    told = [
+        replace(each, right=None, judged=True, together=float(all(other.right for other in run)))
+        for run in runs
+        for each in run
+    ]
+    chances = train(told).chances
+    for text, kind in (("prove the theorem b", "hard"), ("what colour is y", "easy")):
+        said = chances.of(Situation("q", sketch(text)), {"cheap": 0.5, "dear": 0.5})
+        assert said == pytest.approx({tier: TRUTH[kind, tier] for tier in USD}, abs=0.12), kind
+
+
 def test_a_replay_leaves_out_what_is_known_of_runs_alone(tmp_path: Path) -> None:
     outcomes = list(read_outcomes(judged_log(tmp_path / "log", 2, runs=50)))
     said = [dict.fromkeys(TIERS, 0.5)] * len(outcomes)
