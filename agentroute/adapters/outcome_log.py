@@ -102,8 +102,9 @@ def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Outcome]:
     """Read a log, one record after the other, each as it was judged last.
 
     A run that was right was right in all of its steps. One that was wrong says so of its only step; of several, nobody
-    knows which one it was, and they are left as they were logged. What was refused when it came stays wrong. A last
-    line without an end is left out if it cannot be read: whoever wrote it was interrupted, or is not done.
+    knows which one it was: `right` is left as it was logged, and `Outcome.together` says what is known. What was
+    refused when it came stays wrong. A last line without an end is left out if it cannot be read: whoever wrote it was
+    interrupted, or is not done.
 
     Raises:
         DocumentError: It cannot be read, or a line is refused; ``file:line:column: why``.
@@ -112,6 +113,15 @@ def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Outcome]:
     for entry in _entries(path):
         if isinstance(entry, _Record):
             yield verdicts.applied(entry.outcome)
+
+
+def steps_of(path: str | os.PathLike[str], run: str) -> set[str]:
+    """Names of the model steps that a run took, by its records; the log is read once.
+
+    Raises:
+        DocumentError: As with `read_outcomes`.
+    """
+    return {entry.step for entry in _entries(path) if isinstance(entry, _Record) and entry.run == run}
 
 
 class _Verdicts:
@@ -138,8 +148,10 @@ class _Verdicts:
             return outcome
         if outcome.right == 0.0:
             return replace(outcome, verified=True)
-        alone = (run, step) in self.steps or right == 1.0 or len(self._of[run]) == 1
-        return replace(outcome, right=right, verified=True) if alone else outcome
+        if (run, step) in self.steps or len(self._of[run]) == 1:
+            return replace(outcome, right=right, verified=True, judged=True)
+        found = replace(outcome, judged=True, together=right)
+        return replace(found, right=1.0, verified=True) if right == 1.0 else found
 
 
 def _entries(path: str | os.PathLike[str]) -> "Iterator[_Record | _Judgement]":

@@ -1,6 +1,7 @@
 """What ``agentroute budget`` does and prints."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +13,7 @@ import click
 from agentroute.adapters.logs import printable
 from agentroute.adapters.outcome_log import read_outcomes
 from agentroute.adapters.tier_model import TierModel
-from agentroute.errors import ConfigurationError
+from agentroute.errors import ConfigurationError, DefinitionError
 from agentroute.ids import nanos
 from agentroute.routing.tiers.outcome import Outcome
 from agentroute.routing.tiers.policy import policy_named
@@ -20,7 +21,7 @@ from agentroute.training.diagram import reliability_diagram
 from agentroute.training.estimates import Estimate
 from agentroute.training.replay import Plan, Replayed, question_of, replay, told, unseen_chances
 from agentroute.training.spending import spending
-from agentroute.training.train import TierReport, Trained, train
+from agentroute.training.train import HOW_TO_JUDGE, SILENT, TierReport, Trained, train
 
 Tell = Callable[[str], None]
 
@@ -31,6 +32,29 @@ BAR = 30
 
 MOST_ASKED = 2_000
 """Steps of the log that spending is told from."""
+
+
+def check_files(log: Path, out: Path | None, plot: Path | None) -> None:
+    """Refuse to write over the log, or over what was not written by this command.
+
+    Raises:
+        BadParameter: With the option.
+    """
+    for option, file, others in (("--out", out, (log,)), ("--plot", plot, (log, out))):
+        if file is not None and any(other is not None and _is_same(file, other) for other in others):
+            raise click.BadParameter(
+                f"{file} would write over {log if _is_same(file, log) else '--out'}", param_hint=option
+            )
+    if out is None or not out.exists() or not out.stat().st_size:
+        return
+    try:
+        TierModel.load(out)
+    except DefinitionError as error:
+        raise click.BadParameter(f"there is a file that is no model: {error}", param_hint="--out") from None
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
 def train_command(
@@ -91,7 +115,7 @@ def replay_command(
         said = [told(chances, outcome) for outcome in outcomes]
     found = {name: replay(outcomes, plan, said=said, unverified=unverified) for name, plan in wanted.items()}
     if as_json:
-        click.echo(json.dumps({name: _replayed_json(each) for name, each in found.items()}, indent=2))
+        click.echo(json.dumps({name: _replayed_json(each) for name, each in found.items()}, indent=2, allow_nan=False))
     else:
         _print_replayed(found)
     sys.exit(NOTHING_SAID if any(each.right is None for each in found.values()) else 0)
@@ -120,6 +144,8 @@ def _trained_json(trained: Trained) -> dict[str, Any]:
     return {
         "outcomes": dict(trained.outcomes),
         "left_out": dict(trained.left_out),
+        "together": trained.together,
+        "doubts": list(trained.doubts),
         "held_out": {tier: asdict(report) for tier, report in trained.reports.items()},
     }
 
@@ -137,8 +163,16 @@ def _print_trained(trained: Trained) -> None:
             click.echo(f"  {each.said:6.1%}  {bar}  {each.came:6.1%} of {each.count:,}")
     if not trained.reports:
         click.echo("Nothing was held out: there are too few runs.")
+    for doubt in trained.doubts:
+        click.echo(f"\nwarning: {doubt}")
+    if trained.together:
+        known = (
+            "outcomes are known by how right their run was as a whole: each counts with the chance that it was right"
+        )
+        click.echo(f"\n{trained.together:,} {known}")
     for why, count in trained.left_out.items():
-        click.echo(f"\n{count:,} outcomes left out: {printable(why)}")
+        hint = f"; {HOW_TO_JUDGE}" if why == SILENT else ""
+        click.echo(f"\n{count:,} outcomes left out: {printable(why)}{hint}")
 
 
 def _row(tier: str, report: TierReport) -> tuple[str, ...]:
@@ -160,7 +194,7 @@ def _row(tier: str, report: TierReport) -> tuple[str, ...]:
 def _replayed_json(each: Replayed) -> dict[str, Any]:
     data = asdict(each)
     data["overlap"]["why_not"] = each.overlap.why_not
-    return data
+    return json.loads(json.dumps(data), parse_constant=lambda _: None)  # an interval without an end: null
 
 
 def _print_replayed(found: Mapping[str, Replayed]) -> None:
@@ -173,23 +207,30 @@ def _print_replayed(found: Mapping[str, Replayed]) -> None:
     click.echo(_columns(rows))
     click.echo("\nMeans and 95% intervals, a step with all its attempts. Steps are taken as they came.")
     if first.left_out:
-        click.echo(f"{first.left_out:,} records left out: without a verdict, or not verified")
+        click.echo(f"{first.left_out:,} records left out: without a verdict, or not verified; {HOW_TO_JUDGE}")
     for name, each in found.items():
         if each.overlap.why_not is not None:
             click.echo(f"{name}: the log does not say; {each.overlap.why_not}")
+    by_doubt: dict[str, list[str]] = {}
+    for name, each in found.items():
+        for doubt in each.doubts:
+            by_doubt.setdefault(doubt, []).append(name)
+    for doubt, names in by_doubt.items():
+        who = "" if len(names) == len(found) else f"{', '.join(names)}: "
+        click.echo(f"warning: {who}{printable(doubt)}")
 
 
 def _share(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    low, high = max(0.0, estimate.low), min(1.0, estimate.high)  # intervals are normal, shares are not
-    return f"{estimate.mean:.1%} [{low:.1%}, {high:.1%}]"
+    return f"{estimate.mean:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]"
 
 
 def _usd(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    return f"{estimate.mean:.6f} [{estimate.low:.6f}, {estimate.high:.6f}]"
+    high = f"{estimate.high:.6f}" if math.isfinite(estimate.high) else "-"  # of a single run nobody can tell
+    return f"{estimate.mean:.6f} [{estimate.low:.6f}, {high}]"
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> str:

@@ -18,9 +18,6 @@ from agentroute.run.state import RunState
 
 _LOGGER = logging.getLogger("agentroute.runtime")
 
-MOST_JUDGED = 10_000
-"""Judgements that are remembered, so that none counts twice."""
-
 Keep = Callable[[Sequence[Outcome | Judgement]], None]
 
 
@@ -42,13 +39,13 @@ class TierOutcomes:
         self._journal = journal
         self._tools = tools
         self._keep = keep
-        self._judged: dict[tuple[RunId, str | None], None] = {}
+        self._tiers = {(tier.step, tier.tier): tier for spec in tools.values() if (tier := spec.tier) is not None}
 
     async def note(self, run: RunId, state: RunState) -> None:
         """Take note of a run, if it is over. That its outcomes cannot be kept is logged, and no failure of the run."""
         if state.finished is None:
             return
-        self._board.spent(NanoUsd(state.spent))
+        self._board.ended(run, NanoUsd(state.spent))
         if self._keep is None:
             return
         try:
@@ -57,7 +54,7 @@ class TierOutcomes:
             _LOGGER.exception("outcomes of run %s are lost; the run is not", run)
 
     async def judge(self, run: RunId, right: float, step: str | None) -> None:
-        """Take note of what turned out about a run, or one of its steps.
+        """Take note of what turned out about a run, or one of its steps. The latest word counts.
 
         Raises:
             UnknownRunError: The journal has no such run.
@@ -65,16 +62,12 @@ class TierOutcomes:
             ConfigurationError: The judgement cannot be kept.
         """
         verdict = Judgement(run, checked("judge", "right", right, largest=1.0), step)
-        outcomes = [outcome for outcome in await self._of(run) if step in {None, outcome.situation.step}]
-        if not outcomes:
+        outcomes = await self._of(run)
+        if not any(step in {None, outcome.situation.step} for outcome in outcomes):
             what = "chose among no tiers" if step is None else f"chose no tier of a step {step!r}"
             raise InputError(f"run {run!r} {what}, so there is nothing to judge")
         await self._write([verdict])
-        if (run, step) not in self._judged:  # the log goes by the last judgement, what is counted here by the first
-            self._judged[run, step] = None
-            while len(self._judged) > MOST_JUDGED:
-                del self._judged[next(iter(self._judged))]
-            self._board.judged(outcomes, verdict.right)
+        self._board.judged(verdict, outcomes, self._tiers)
 
     async def _of(self, run: RunId) -> list[Outcome]:
         records = await self._journal.read(run)

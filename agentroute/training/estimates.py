@@ -21,6 +21,15 @@ Z_95: Final = 1.959963984540054
 FEWEST_EFFECTIVE: Final = 30.0
 """Steps that an estimate must be worth, or it is none."""
 
+MOST_BARRED: Final = 0.03
+"""Share of a policy's steps that the log could not have taken; with more, there is no estimate."""
+
+SURELY: Final = 4.0
+"""Standard errors by which the mean weight differs from 1 for a reason: by chance once in some thousand logs."""
+
+UNSEEN: Final = 3.0
+"""What never came in `n` steps may come in so many in `n`, at 95% (the rule of three; Hanley and Lippman-Hand 1983)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -29,6 +38,22 @@ class Estimate:
     mean: float
     low: float
     high: float
+
+    def within(self, least: float, most: float, effective: float, *, seen: tuple[float, float]) -> "Estimate":
+        """Cut off what cannot be, and allow for what was not met.
+
+        A normal interval has no width where all steps have come out alike, however few they are.
+
+        Args:
+            least: No value is below it.
+            most: No value is above it.
+            effective: Steps that the estimate is worth.
+            seen: Least and greatest value that a step had, or might have had, in the log.
+        """
+        missed = min(1.0, UNSEEN / effective) if effective else 1.0
+        low = min(self.low, self.mean - missed * (self.mean - seen[0]))
+        high = max(self.high, self.mean + missed * (seen[1] - self.mean))
+        return Estimate(*(min(most, max(least, value)) for value in (self.mean, low, high)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +64,53 @@ class Overlap:
         effective: Steps that the estimate is worth: ``(sum w)^2 / sum w^2`` (Kish 1965).
         matched: Share of the steps where the tiers were taken that the policy would most likely take.
         support: Mean weight with its interval. 1 if the log could have taken whatever the policy would.
+        barred: Share of what the policy would take that the log could not have taken: chance had no part in it there.
     """
 
     effective: float
     matched: float
     support: Estimate
+    barred: float = 0.0
 
     @property
     def why_not(self) -> str | None:
         """Why there is no estimate; None: there is one."""
         if self.effective < FEWEST_EFFECTIVE:
             return f"it is worth {self.effective:.0f} steps of this policy, and {FEWEST_EFFECTIVE:.0f} are needed"
-        slack = 1.5 * (self.support.high - self.support.low) + 0.02  # three standard errors, and rounding
-        if abs(self.support.mean - 1.0) > slack:
-            why = "could never take what this policy would" if self.support.mean < 1.0 else "has wrong propensities"
-            return f"its steps count {self.support.mean:.2f} each instead of 1, so somewhere it {why}"
+        if self.barred > MOST_BARRED:
+            return (
+                f"in {self.barred:.0%} of its steps it could never take what this policy would, because chance had no "
+                "part in them; replay a stretch of it in which all steps were decided with StepRouter(explore=...)"
+            )
+        if self._off(SURELY):
+            return f"{self._counts}, so {self._reason}"
         return None
 
+    @property
+    def doubt(self) -> str | None:
+        """Why the estimate may be off, although there is one; None: nothing was noticed."""
+        return f"{self._counts}: perhaps {self._reason}" if self.why_not is None and self._off(Z_95) else None
 
-def overlap(weights: Floats, matched: NDArray[np.bool_], runs: NDArray[np.int64]) -> Overlap:
+    def _off(self, errors: float) -> bool:
+        """Whether the mean weight is further from 1 than so many standard errors."""
+        error = (self.support.high - self.support.low) / (2 * Z_95)
+        return abs(self.support.mean - 1.0) > errors * error + 1e-6  # propensities are written down rounded
+
+    @property
+    def _counts(self) -> str:
+        return f"its steps count {self.support.mean:.2f} each instead of 1"
+
+    @property
+    def _reason(self) -> str:
+        low = self.support.mean < 1.0
+        return "somewhere it could never take what this policy would" if low else "somewhere it has wrong propensities"
+
+
+def overlap(weights: Floats, matched: NDArray[np.bool_], runs: NDArray[np.int64], barred: float = 0.0) -> Overlap:
     """Judge the weights of steps; `runs` numbers the run of each."""
     squares = float(np.sum(weights * weights))
     effective = float(np.sum(weights)) ** 2 / squares if squares else 0.0
-    return Overlap(effective, float(np.mean(matched)), average(weights, runs))
+    return Overlap(effective, float(np.mean(matched)), average(weights, runs), barred)
 
 
 def average(values: Floats, runs: NDArray[np.int64]) -> Estimate:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agentroute.errors import DefinitionError
 from agentroute.ids import NanoUsd, ToolId, nanos
@@ -12,6 +14,7 @@ from agentroute.routing.tiers.chances import Chances
 from agentroute.routing.tiers.outcome import Outcome
 from agentroute.routing.tiers.policy import Policy, decide
 from agentroute.routing.tiers.question import Question, Tier
+from agentroute.training.doubts import offers_that_vary, right_by_declaration
 from agentroute.training.estimates import (
     Estimate,
     Overlap,
@@ -22,10 +25,16 @@ from agentroute.training.estimates import (
     self_normalised,
 )
 from agentroute.training.rows import Floats
-from agentroute.training.train import FOLDS, learned, samples
+from agentroute.training.together import UNKNOWN
+from agentroute.training.train import FOLDS, HOW_TO_JUDGE, learned, samples, settled, speaks
+from agentroute.training.whole_steps import WholeSteps
 
-UNKNOWN: Final = 0.5
-"""Chance of a tier of which nothing was learned."""
+PARTED_BY: Final = 7
+"""Which parts of the log a step is predicted from; others than those that chances come from."""
+
+NOTHING_KNOWN: Final = (
+    f"no record of the log says whether the answer was right; {HOW_TO_JUDGE}, those of several model steps step by step"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class Replayed:
     Attributes:
         records: Records that it is told from.
         steps: Steps that these are attempts of.
-        left_out: Those without a verdict.
+        left_out: Those of steps without a verdict of their own on each attempt.
         overlap: Whether the log says anything about it.
         logged_right: How right the steps were in the end, as logged.
         logged_usd: What a step cost with all its attempts, as logged.
@@ -61,6 +70,7 @@ class Replayed:
         robust_right: The same, doubly robust.
         robust_usd: The same.
         tiers: Share of the steps that each tier would have been taken in first.
+        doubts: What may make the estimates wrong.
     """
 
     records: int
@@ -74,6 +84,7 @@ class Replayed:
     robust_right: Estimate | None
     robust_usd: Estimate | None
     tiers: Mapping[str, float]
+    doubts: Sequence[str] = ()
 
 
 def replay(
@@ -93,46 +104,77 @@ def replay(
     Raises:
         DefinitionError: No record has a verdict.
     """
-    chosen = [
-        (outcome, chances)
-        for outcome, chances in zip(outcomes, said, strict=True)
-        if outcome.right is not None and (outcome.verified or unverified)
-    ]
+    silent = {_key(each) for each in outcomes if each.together is not None or not speaks(each, unverified=unverified)}
+    chosen = [each for each in zip(outcomes, said, strict=True) if _key(each[0]) not in silent]
     if not chosen:
-        raise DefinitionError("replay", "no record of the log says whether the answer was right")
-    steps = _steps([outcome for outcome, _ in chosen], [_propensities(*each, plan) for each in chosen])
+        raise DefinitionError("replay", NOTHING_KNOWN)
+    steps = _steps(chosen, [_propensities(*each, plan) for each in chosen])
     runs = numbered([step.first.run for step in steps])
     weights = _numbers(step.weight for step in steps)
-    right = _numbers(step.right for step in steps)
-    usd = _numbers(step.usd for step in steps)
+    right, usd = _Value(_numbers(step.right for step in steps), 1.0), _Value(_numbers(step.usd for step in steps))
+    seen = overlap(
+        weights,
+        _numbers(step.matched for step in steps) > 0,
+        runs,
+        float(np.mean(_numbers(step.barred for step in steps))),
+    )
+    independent = float(len(np.unique(runs)))
     result = Replayed(
         records=len(chosen),
         steps=len(steps),
         left_out=len(outcomes) - len(chosen),
-        overlap=overlap(weights, _numbers(step.matched for step in steps) > 0, runs),
-        logged_right=average(right, runs),
-        logged_usd=average(usd, runs),
+        overlap=seen,
+        logged_right=right.bounded(average(right.steps, runs), independent),
+        logged_usd=usd.bounded(average(usd.steps, runs), independent),
         right=None,
         usd=None,
         robust_right=None,
         robust_usd=None,
         tiers=_shares([step.planned for step in steps]),
+        doubts=[
+            *right_by_declaration([outcome for outcome, _ in chosen]),
+            *offers_that_vary([step.first for step in steps]),
+        ],
     )
-    if result.overlap.why_not is not None:
+    if seen.why_not is not None:
         return result
-
-    def robust(values: Floats, told: Callable[[_Step, str], float]) -> Estimate:
-        own = _numbers(told(step, step.first.tier) for step in steps)
-        planned = _numbers(sum(p * told(step, tier) for tier, p in step.planned.items()) for step in steps)
-        return doubly_robust(values, weights, own, planned, runs)
-
+    worth = min(seen.effective, independent)
     return replace(
         result,
-        right=self_normalised(right, weights, runs),
-        usd=self_normalised(usd, weights, runs),
-        robust_right=robust(right, lambda step, tier: chosen[step.place][1][tier]),
-        robust_usd=robust(usd, lambda step, tier: step.first.tiers[tier]),
+        right=right.bounded(self_normalised(right.steps, weights, runs), worth),
+        usd=usd.bounded(self_normalised(usd.steps, weights, runs), worth),
+        robust_right=right.bounded(_robust(right.steps, steps, weights, runs), worth),
+        robust_usd=usd.bounded(_robust(usd.steps, steps, weights, runs), worth),
+        doubts=[*result.doubts, *([] if seen.doubt is None else [seen.doubt])],
     )
+
+
+@dataclass(frozen=True)
+class _Value:
+    """Something that steps come to, from 0 on."""
+
+    steps: Floats
+    most: float = inf
+
+    def bounded(self, estimate: Estimate, effective: float) -> Estimate:
+        ends = (0.0, self.most) if isfinite(self.most) else (float(self.steps.min()), float(self.steps.max()))
+        return estimate.within(0.0, self.most, effective, seen=ends)
+
+
+def _robust(values: Floats, steps: "Sequence[_Step]", weights: Floats, runs: NDArray[np.int64]) -> Estimate:
+    """Doubly robust, by a model of what whole steps come to: second attempts are the policy's, too."""
+    whole = WholeSteps(
+        kinds=[step.kind(step.first.tier) for step in steps],
+        chances=_numbers(step.said[step.first.tier] for step in steps),
+        parts=np.array([step.first.part(FOLDS, PARTED_BY) for step in steps], dtype=np.int64),
+    )
+    asked = [(number, step.kind(tier), step.said[tier]) for number, step in enumerate(steps) for tier in step.planned]
+    shares = _numbers(chance for step in steps for chance in step.planned.values())
+    places = np.array([number for number, _, _ in asked], dtype=np.int64)
+    planned = np.zeros(len(steps))
+    np.add.at(planned, places, shares * whole.predicted(values, asked))
+    own = [(number, step.kind(step.first.tier), step.said[step.first.tier]) for number, step in enumerate(steps)]
+    return doubly_robust(values, weights, whole.predicted(values, own), planned, runs)
 
 
 @dataclass(slots=True)
@@ -140,41 +182,53 @@ class _Step:
     """The attempts of a step, as one: what another policy would have done first decides what had to be done again.
 
     Attributes:
-        place: Number of its first record.
-        first: That record.
+        first: The first of them.
+        said: Chance of each tier to be right in it.
         planned: With which chance the policy would have taken each tier first.
         weight: Chance of all its choices by the policy, over that by which they were made.
         matched: Whether they are the likeliest of the policy.
         right: How right the last answer was.
         usd: What all of them cost.
+        barred: Share of what the policy would have taken that the log could not take.
     """
 
-    place: int
     first: Outcome
+    said: Mapping[str, float]
     planned: Mapping[str, float]
     weight: float = 1.0
     matched: bool = True
     right: float = 0.0
     usd: float = 0.0
+    barred: float = 0.0
+
+    def kind(self, tier: str) -> tuple[str, str]:
+        """What it would be, had this tier been asked first."""
+        return self.first.situation.step, tier
 
     def take(self, outcome: Outcome, taken: Mapping[str, float]) -> None:
         """Add an attempt."""
+        if outcome.propensity == 1.0:
+            self.barred += self.weight * (1.0 - taken[outcome.tier])
         self.weight *= taken[outcome.tier] / outcome.propensity
         self.matched = self.matched and _likeliest(taken) == outcome.tier
         self.right = outcome.right or 0.0
         self.usd += outcome.usd
 
 
-def _steps(known: Sequence[Outcome], taken: Sequence[Mapping[str, float]]) -> list[_Step]:
+def _steps(known: Sequence[tuple[Outcome, Mapping[str, float]]], taken: Sequence[Mapping[str, float]]) -> list[_Step]:
     """Put records of one step together: one after a failure goes on with what the run did of it before."""
     steps, latest = list[_Step](), dict[tuple[str, str], _Step]()
-    for place, (outcome, planned) in enumerate(zip(known, taken, strict=True)):
-        key = outcome.run, outcome.situation.step
+    for (outcome, said), planned in zip(known, taken, strict=True):
+        key = _key(outcome)
         if key not in latest or not outcome.situation.retries:
-            latest[key] = _Step(place, outcome, planned)
+            latest[key] = _Step(outcome, said, planned)
             steps.append(latest[key])
         latest[key].take(outcome, planned)
     return steps
+
+
+def _key(outcome: Outcome) -> tuple[str, str]:
+    return outcome.run, outcome.situation.step
 
 
 def unseen_chances(
@@ -195,9 +249,9 @@ def unseen_chances(
         others = [
             outcome
             for outcome, here in zip(outcomes, part, strict=True)
-            if here != number and outcome.right is not None and (outcome.verified or unverified)
+            if here != number and speaks(outcome, unverified=unverified)
         ]
-        models.append(learned(samples(others, seed)) if others else Chances())
+        models.append(learned(samples(settled(others), seed)) if others else Chances())
     return [told(models[here], outcome) for outcome, here in zip(outcomes, part, strict=True)]
 
 

@@ -19,14 +19,23 @@ from agentroute.training.calibration import (
     ranking,
     reliability,
 )
+from agentroute.training.doubts import right_by_declaration
 from agentroute.training.logistic import Fitted, Outcomes, chance, fit
 from agentroute.training.rows import Floats, Rows
+from agentroute.training.together import guessed, refined
 
 FOLDS: Final = 3
 """Parts that calibration is fitted out of: each is predicted by a model of the others."""
 
 FEWEST: Final = 20
 """Outcomes that a tier needs; of fewer, nothing is learned."""
+
+ROUNDS: Final = 3
+"""Times that a model tells how right the answers were of which no more is known than what became of their run."""
+
+SILENT: Final = "without a verdict"
+
+HOW_TO_JUDGE: Final = "agentroute budget judge and Agent.judge say how right runs were"
 
 Tell = Callable[[str], None]
 
@@ -82,12 +91,16 @@ class Trained:
         outcomes: How many there were, by tier.
         reports: How well a model of the outcomes that were not held out does on those that were, by tier.
         left_out: Outcomes that say nothing, by why.
+        together: Outcomes of which no more is known than how right their run was.
+        doubts: What may make all of it wrong.
     """
 
     chances: Chances
     outcomes: Mapping[str, int]
     reports: Mapping[str, TierReport]
     left_out: Mapping[str, int]
+    together: int = 0
+    doubts: Sequence[str] = ()
 
 
 def train(
@@ -113,17 +126,36 @@ def train(
     usable, left_out = _usable(outcomes, unverified=unverified)
     if not usable:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the log is empty"
-        raise DefinitionError("training", f"there is nothing to learn from: {why}; a tier needs {FEWEST} outcomes")
+        hint = f"; {HOW_TO_JUDGE}" if SILENT in left_out else ""
+        raise DefinitionError(
+            "training", f"there is nothing to learn from: {why}; a tier needs {FEWEST} outcomes{hint}"
+        )
     parts = 1000
     apart = [outcome.part(parts, seed) < held_out * parts for outcome in usable]
     tell(f"{len(usable):,} outcomes; learning from those that are not held out")
-    known = samples([outcome for outcome, out in zip(usable, apart, strict=True) if not out], seed)
-    unseen = samples([outcome for outcome, out in zip(usable, apart, strict=True) if out], seed)
+    known = samples(settled([outcome for outcome, out in zip(usable, apart, strict=True) if not out]), seed)
+    unseen = samples(guessed([outcome for outcome, out in zip(usable, apart, strict=True) if out]), seed)
     reports = judge(known, unseen) if known and unseen else {}
     tell("learning from all of them")
-    everything = samples(usable, seed)
+    everything = samples(settled(usable), seed)
     counts = {tier: len(sample.right) for tier, sample in everything.items()}
-    return Trained(learned(everything), counts, reports, left_out)
+    together = sum(outcome.together is not None for outcome in usable)
+    return Trained(learned(everything), counts, reports, left_out, together, list(right_by_declaration(usable)))
+
+
+def speaks(outcome: Outcome, *, unverified: bool) -> bool:
+    """Whether something can be learned from an outcome."""
+    return outcome.together is not None or (outcome.right is not None and (outcome.verified or unverified))
+
+
+def settled(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Say how right each answer is expected to be where that is known of their run alone."""
+    found = guessed(outcomes)
+    if any(outcome.together is not None for outcome in outcomes):
+        for _ in range(ROUNDS):
+            model = fit({tier: Outcomes(each.rows, each.right) for tier, each in samples(found).items()})
+            found = refined(outcomes, _chances(model, dict.fromkeys(model.own, Platt())))
+    return found
 
 
 def _usable(outcomes: Sequence[Outcome], *, unverified: bool) -> tuple[list[Outcome], dict[str, int]]:
@@ -131,12 +163,11 @@ def _usable(outcomes: Sequence[Outcome], *, unverified: bool) -> tuple[list[Outc
     left_out = dict[str, int]()
     usable: list[Outcome] = []
     for outcome in outcomes:
-        if outcome.right is None:
-            left_out["without a verdict"] = left_out.get("without a verdict", 0) + 1
-        elif not (outcome.verified or unverified):
-            left_out["not verified"] = left_out.get("not verified", 0) + 1
-        else:
+        if speaks(outcome, unverified=unverified):
             usable.append(outcome)
+        else:
+            why = SILENT if outcome.right is None else "not verified"
+            left_out[why] = left_out.get(why, 0) + 1
     counts = dict[str, int]()
     for outcome in usable:
         counts[outcome.tier] = counts.get(outcome.tier, 0) + 1

@@ -94,7 +94,7 @@ def cascade_cost(question: Question, tiers: tuple[Tier, ...]) -> float:
     for place, tier in enumerate(tiers):
         cost += reached * tier.cost
         last = place == len(tiers) - 1
-        wrong = reached * (1.0 - tier.p)
+        wrong = reached * (1.0 - max(tier.p, LEAST_P))
         cost += question.worth * (wrong if last else wrong * (1.0 - question.detection))
         reached = wrong * question.detection
     return cost

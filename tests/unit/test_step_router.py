@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import anyio
@@ -28,6 +29,7 @@ from agentroute.ids import NanoUsd, RunId, ToolId, nanos
 from agentroute.ports import Tool
 from agentroute.routing.health import Health
 from agentroute.routing.tiers.chances import Chances, TierWeights
+from agentroute.routing.tiers.outcome import Judgement, Outcome
 from agentroute.routing.tiers.pace import Pace, Spending
 from agentroute.routing.tiers.policy import AlwaysCheap, Learned
 from agentroute.routing.tiers.situation import Situation
@@ -528,7 +530,8 @@ def test_of_a_wrong_run_with_several_steps_nobody_knows_which_one_it_was(tmp_pat
     path = tmp_path / "outcomes.jsonl"
     runs = run_virtual(_judged, path, 2)
     assert [right for _, right, _, _ in logged(path)] == [None, None, 1.0, 1.0, None, None]
-    assert runs[1].of(TierChosen)[0].right[ToolId("s0@small")] == 0.8
+    share = 1.0 - 0.2 / 0.36  # one of two was wrong, that are right with 0.8
+    assert runs[1].of(TierChosen)[0].right[ToolId("s0@small")] == pytest.approx((5 * 0.8 + share) / 6)
     with path.open("a") as log:
         log.write(json.dumps({"version": "1", "run": "first", "judged": 0.25, "step": "s1"}) + "\n")
     assert [right for _, right, _, _ in logged(path)] == [None, 0.25, 1.0, 1.0, None, None]
@@ -556,6 +559,101 @@ def test_a_judgement_counts_once_and_corrects_what_was_taken_for_right(tmp_path:
         return (await tried.run("next")).of(TierChosen)[0].right[ToolId("small")]
 
     assert run_virtual(main) == pytest.approx(0.6 * DECLARED_STRENGTH / (DECLARED_STRENGTH + 1))
+
+
+def counted(board: TierBoard) -> dict[tuple[str, str], tuple[float, float]]:
+    return {name: (seen.right, seen.wrong) for name, seen in board._seen.items()}
+
+
+def test_the_latest_judgement_takes_the_place_of_those_before(tmp_path: Path) -> None:
+    """One answer counts once, whether its run, or its step, or both are judged, and however often."""
+    path = tmp_path / "outcomes.jsonl"
+
+    async def main() -> list[dict[tuple[str, str], tuple[float, float]]]:
+        tools = [tier(name, usd, detection=0.0) for name, usd in (("small", 0.001), ("large", 0.01))]
+        tried = bench(tools, GOALS, step_router=StepRouter(policy="always-cheap", log=path))
+        await tried.run("run")
+        found = list[dict[tuple[str, str], tuple[float, float]]]()
+        for right, step in ((0.0, None), (1.0, None), (0.25, "answer"), (0.0, None)):
+            await tried.agent.judge("run", right, step=step)
+            board = tried.agent._services.tiers
+            assert board is not None
+            found.append(counted(board))
+        return found
+
+    key = ("answer", "small")
+    assert run_virtual(main) == [{key: (0, 1)}, {key: (1, 0)}, {key: (0.25, 0.75)}, {key: (0.25, 0.75)}]
+    assert logged(path) == [("small", 0.25, True, 1.0)]
+
+
+def test_a_run_of_another_process_is_counted_when_it_is_judged() -> None:
+    board = TierBoard(Learned(), Pace(1.0))
+    board.saw(StepTier("answer", "small", detection=1.0), accepted=True)
+    answer = Outcome("elsewhere", Situation("answer"), "small", 0.0, 1.0, detection=1.0)
+    board.judged(Judgement("elsewhere", 0.0), [answer], {})
+    assert counted(board) == {("answer", "small"): (1, 1)}
+    board.ended("here", NanoUsd(0))
+    board.judged(Judgement("here", 0.0), [replace(answer, run="here")], {})
+    assert counted(board) == {("answer", "small"): (0, 2)}
+
+
+def test_an_answer_counts_once_however_many_wrong_ones_are_noticed() -> None:
+    for detection in (0.0, 0.5, 1.0):
+        board, model = TierBoard(Learned(), Pace(1.0)), StepTier("answer", "small", detection)
+        answers = [
+            Outcome("run", Situation("answer"), "small", 0.0, right, detection=detection) for right in (0.0, None)
+        ]
+        for answer in answers if detection else []:
+            board.saw(model, accepted=answer.right is None)
+        board.ended("run", NanoUsd(0))
+        board.judged(Judgement("run", 1.0), answers, {})
+        assert counted(board) == {("answer", "small"): (pytest.approx(1, abs=0.03), pytest.approx(1, abs=0.03))}
+
+
+def test_a_step_that_is_known_to_be_wrong_clears_the_others() -> None:
+    board = TierBoard(Learned(), Pace(1.0))
+    answers = [Outcome("run", Situation(step), "small", 0.0, None) for step in ("a", "b")]
+    board.judged(Judgement("run", 0.0), answers, {})
+    shares = [1.0 - 0.2 / 0.36] * 2  # one of two was wrong, that are right with 0.8
+    assert [right for right, _ in counted(board).values()] == pytest.approx(shares)
+    board.judged(Judgement("run", 0.0, "a"), answers, {})
+    assert counted(board)["a", "small"] == pytest.approx((0, 1))
+    assert 0.7 < counted(board)["b", "small"][0] < 0.8  # as if its run had not been judged
+
+
+TRUE = {"small": 0.5, "large": 0.9}
+
+
+def played(board: TierBoard, run: str, step: str, detection: float, dice: random.Random) -> tuple[list[Outcome], bool]:
+    """Answers of a tier until one is accepted, and whether that was right."""
+    model, answers = StepTier(step, dice.choice(list(TRUE)), detection), list[Outcome]()
+    while True:
+        right = dice.random() < TRUE[model.tier]
+        refused = not right and dice.random() < detection
+        if detection:
+            board.saw(model, accepted=not refused)
+        known = 0.0 if refused else 1.0 if detection == 1 else None
+        answers.append(Outcome(run, Situation(step), model.tier, 0.0, known, detection=detection))
+        if not refused:
+            return answers, right
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("detection", [0.0, 0.3, 0.8, 1.0])
+def test_judged_runs_teach_the_true_chances(steps: int, detection: float) -> None:
+    """Runs of so many steps, judged as a whole: the wrong ones count as well as the right ones, and no answer twice."""
+    dice, said = random.Random(1), dict[str, list[float]]()
+    boards = [TierBoard(Learned(), Pace(1.0)) for _ in range(4)]
+    for number, board in product(range(3_000), boards):
+        found = [played(board, str(number), str(step), detection, dice) for step in range(steps)]
+        board.ended(str(number), NanoUsd(0))
+        verdict = Judgement(str(number), float(all(right for _, right in found)))
+        board.judged(verdict, [answer for answers, _ in found for answer in answers], {})
+        if number % 100 == 0 and number > 1_000:
+            for (_, name), seen in board._seen.items():
+                said.setdefault(name, []).append(seen.chance(0.8))
+    for name, chances in said.items():
+        assert fmean(chances) == pytest.approx(TRUE[name], abs=0.05)
 
 
 @pytest.mark.parametrize("detection", [0.3, 0.5, 0.9])

@@ -4,23 +4,29 @@ import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from agentroute.adapters.outcome_log import write_outcomes
+from agentroute.adapters.outcome_log import read_outcomes, write_outcomes
 from agentroute.adapters.tier_model import TierModel
 from agentroute.errors import DefinitionError
 from agentroute.ids import nanos
-from agentroute.routing.tiers.outcome import Outcome
+from agentroute.routing.tiers.accepted import answerable
+from agentroute.routing.tiers.accepted import right as accepted_right
+from agentroute.routing.tiers.outcome import Judgement, Outcome
 from agentroute.routing.tiers.policy import AlwaysCheap, AlwaysExpensive, Learned, Policy
 from agentroute.routing.tiers.situation import DIMENSIONS, Situation, sketch
 from agentroute.training import replay as replay_module
@@ -30,6 +36,7 @@ from agentroute.training.estimates import Estimate, average, self_normalised
 from agentroute.training.logistic import Outcomes, chance, fit
 from agentroute.training.replay import Plan, replay, unseen_chances
 from agentroute.training.rows import Floats, Rows
+from agentroute.training.together import guessed
 from agentroute.training.train import train
 
 Runs: TypeAlias = NDArray[np.int64]
@@ -183,6 +190,95 @@ def test_a_tier_with_too_few_outcomes_is_left_out_and_nothing_is_an_error() -> N
         train([rare])
 
 
+TIERS = {"small": 0.5, "large": 0.9}
+
+
+def judged_log(path: Path, steps: int, *, runs: int = 2_000, detection: float = 0.0) -> str:
+    """Runs of so many steps that nothing notices wrong answers in; each is judged as a whole, truthfully."""
+    draw, lines = random.Random(3), list[Outcome | Judgement]()
+    for run in map(str, range(runs)):
+        right = True
+        for step in range(steps):
+            tier = draw.choice(list(TIERS))
+            right = draw.random() < TIERS[tier] and right
+            asked = Situation(f"s{step}", sketch("what is it"), depth=step)
+            known = (1.0, True) if detection == 1 else (None, False)
+            lines.append(Outcome(run, asked, tier, 0.001, *known, 0.5, dict.fromkeys(TIERS, 0.001), detection))
+        lines.append(Judgement(run, float(right)))
+    write_outcomes(path, lines)
+    return str(path)
+
+
+@pytest.mark.parametrize(("steps", "detection"), [(1, 0.0), (2, 0.0), (3, 0.0), (2, 1.0)])
+def test_runs_that_were_judged_as_a_whole_teach_the_true_chances(tmp_path: Path, steps: int, detection: float) -> None:
+    """Those that were right are right in all steps. To leave out the others would make every tier always right."""
+    trained = train(list(read_outcomes(judged_log(tmp_path / "log", steps, detection=detection))))
+    said = trained.chances.of(Situation("s0", sketch("what is it")), dict.fromkeys(TIERS, 0.7))
+    assert said == pytest.approx(TIERS, abs=0.05)
+    assert trained.together == (2_000 * steps if steps > 1 else 0)
+    assert {tier: report.rate for tier, report in trained.reports.items()} == pytest.approx(TIERS, abs=0.12)
+
+
+def test_which_steps_are_hard_is_learned_from_runs_alone() -> None:
+    """What is asked says which step of a wrong run is likely to blame."""
+    outcomes = [replace(each, situation=replace(each.situation, depth=0)) for each in world(6_000, 39, per_run=2)]
+    runs = [outcomes[at : at + 2] for at in range(0, len(outcomes), 2)]
+    told = [
+        replace(each, right=None, judged=True, together=float(all(other.right for other in run)))
+        for run in runs
+        for each in run
+    ]
+    chances = train(told).chances
+    for text, kind in (("prove the theorem b", "hard"), ("what colour is y", "easy")):
+        said = chances.of(Situation("q", sketch(text)), {"cheap": 0.5, "dear": 0.5})
+        assert said == pytest.approx({tier: TRUTH[kind, tier] for tier in USD}, abs=0.12), kind
+
+
+def test_a_replay_leaves_out_what_is_known_of_runs_alone(tmp_path: Path) -> None:
+    outcomes = list(read_outcomes(judged_log(tmp_path / "log", 2, runs=50)))
+    said = [dict.fromkeys(TIERS, 0.5)] * len(outcomes)
+    with pytest.raises(DefinitionError, match=r"agentroute budget judge .* of several model steps step by step"):
+        replay(outcomes, Plan(AlwaysCheap()), said=said)
+    write_outcomes(tmp_path / "log", [Judgement(str(run), 1.0, "s0") for run in range(50)])
+    found = replay(list(read_outcomes(tmp_path / "log")), Plan(AlwaysCheap()), said=said)
+    assert (found.records, found.left_out) == (50, 50)
+
+
+def test_a_step_is_replayed_with_all_of_its_answers_or_not_at_all() -> None:
+    """Where nobody knows of the accepted answer, the refused one before it is not what became of the step."""
+    first = replace(world(1, 30)[0], right=0.0, detection=0.5, run="run")
+    again = replace(first, right=None, verified=False, situation=replace(first.situation, tried={first.tier: 1}))
+    other = replace(first, run="other", right=1.0)
+    found = replay([first, again, other], Plan(AlwaysCheap()), said=[dict.fromkeys(USD, 0.5)] * 3)
+    assert (found.records, found.left_out, found.logged_right.mean) == (1, 2, 1.0)
+
+
+def test_a_step_that_is_known_to_be_wrong_says_why_its_run_was(tmp_path: Path) -> None:
+    tiers = {"a": 0.001}
+    lines: list[Outcome | Judgement] = [
+        Outcome("run", Situation(step), "a", 0.001, None, tiers=tiers, verified=False) for step in ("x", "y")
+    ]
+    write_outcomes(tmp_path / "log", [*lines, Judgement("run", 0.0), Judgement("run", 0.0, "x")])
+    x, y = guessed(list(read_outcomes(tmp_path / "log")))
+    assert x.right == 0.0
+    assert y.right == pytest.approx(0.5, abs=1e-3)  # as if its run had not been judged
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.99)), min_size=1, max_size=4), st.floats(0, 1))
+def test_what_a_run_says_of_its_answers_is_counted_case_by_case(
+    chances: list[tuple[float, float]], verdict: float
+) -> None:
+    """Every way in which answers can be right or wrong, by its chance, without those that the verdict rules out."""
+    sure = [accepted_right(p, detection) for p, detection in chances]
+    cases = list(product([True, False], repeat=len(sure)))
+    weight = {case: math.prod(q if good else 1 - q for q, good in zip(sure, case, strict=True)) for case in cases}
+    wrong = sum(weight[case] for case in cases if not all(case))
+    assume(wrong > 1e-6)
+    for place, share in enumerate(answerable(chances, verdict)):
+        though = sum(weight[case] for case in cases if case[place] and not all(case)) / wrong
+        assert share == pytest.approx(verdict + (1 - verdict) * though, abs=1e-4)
+
+
 def test_steps_of_one_run_are_never_on_both_sides() -> None:
     outcomes = world(300, 14, per_run=3)
     for parts in (3, 1000):
@@ -281,6 +377,20 @@ def test_attempts_that_are_taken_for_steps_are_seen(monkeypatch: pytest.MonkeyPa
         test_what_a_policy_makes_necessary_later_is_charged_to_it()
 
 
+def test_the_model_speaks_of_whole_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uncorrected, it is right as well: what the first answer costs is not what its step costs."""
+    monkeypatch.setattr(replay_module, "doubly_robust", _uncorrected)
+    first = {tier: 0.6 * TRUTH["easy", tier] + 0.4 * TRUTH["hard", tier] for tier in USD}
+    outcomes = checked_world(8_000, 2_500, cheap=0.7)
+    for tier, policy in (("cheap", AlwaysCheap()), ("dear", AlwaysExpensive())):
+        other = "dear" if tier == "cheap" else "cheap"
+        found = replay(outcomes, Plan(policy), said=[dict.fromkeys(USD, 0.5)] * len(outcomes))
+        assert found.robust_usd is not None
+        assert found.robust_right is not None
+        assert found.robust_usd.mean == pytest.approx(USD[tier] + (1 - first[tier]) * USD[other], rel=0.05)
+        assert found.robust_right.mean == pytest.approx(first[tier] + (1 - first[tier]) * AGAIN[other], abs=0.02)
+
+
 def test_steps_of_a_run_that_go_together_widen_the_interval() -> None:
     draw = np.random.default_rng(15)
     runs = np.repeat(np.arange(100), 10)
@@ -296,10 +406,99 @@ def test_a_log_that_never_tried_says_so() -> None:
         assert (found.right is not None) == says
         assert (found.overlap.why_not is None) == says
     mostly = replay(outcomes, Plan(Learned(), nanos(0.05)), said=knowing(outcomes))
-    assert "instead of 1, so somewhere it could never take what this policy would" in str(mostly.overlap.why_not)
+    assert "in 40% of its steps it could never take what this policy would" in str(mostly.overlap.why_not)
     assert "0 steps of this policy" in str(
         replay(outcomes, Plan(AlwaysExpensive()), said=knowing(outcomes)).overlap.why_not
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stretch_in_which_chance_had_no_part_is_noticed(seed: int) -> None:
+    """Two stretches: in the one each tier is taken half of the time, in the other hard questions get the dear one."""
+    tried, whole = (world(count, first + seed, per_run=1) for count, first in ((400, 2_100), (800, 2_200)))
+    later = [
+        replace(each, propensity=1.0)
+        for each, said in zip(whole, knowing(whole), strict=True)
+        if each.tier == ("cheap" if said["cheap"] > 0.5 else "dear")
+    ]
+    outcomes = [*tried, *later]
+    found = replay(outcomes, Plan(AlwaysCheap()), said=knowing(outcomes))
+    assert "because chance had no part in them" in str(found.overlap.why_not)
+    assert found.usd is None
+    alone = replay(tried, Plan(AlwaysCheap()), said=knowing(tried))
+    assert alone.usd is not None
+    assert alone.usd.low < USD["cheap"] < alone.usd.high
+    hardly = [*tried, *later[:10]]
+    assert 0 < replay(hardly, Plan(AlwaysCheap()), said=knowing(hardly)).overlap.barred < 0.03
+
+
+def test_a_log_that_lacks_steps_of_one_tier_is_doubted() -> None:
+    outcomes = world(2_000, 31, per_run=1)
+    lost = [each for number, each in enumerate(outcomes) if each.tier == "dear" or number % 7]
+    found = replay(lost, Plan(AlwaysCheap()), said=knowing(lost))
+    [doubt] = found.doubts
+    assert "each instead of 1: perhaps somewhere it could never take what this policy would" in doubt
+    assert replay(outcomes, Plan(AlwaysCheap()), said=knowing(outcomes)).doubts == []
+
+
+def test_tiers_that_could_not_always_be_taken_are_told_of() -> None:
+    outcomes = world(400, 32, per_run=1)
+    out = [
+        replace(each, tiers={each.tier: USD[each.tier]}, propensity=1.0) if number % 4 == 0 else each
+        for number, each in enumerate(outcomes)
+    ]
+    said = [dict.fromkeys(USD, 0.5)] * 400
+    [doubt] = replay(out, Plan(AlwaysCheap()), said=said).doubts
+    assert "step 'q': 25% of the times other tiers could be taken than usual" in doubt
+
+
+def test_it_is_told_where_only_a_declaration_vouches_for_right_answers(tmp_path: Path) -> None:
+    outcomes = [replace(each, detection=1.0) for each in checked_world(200, 36, cheap=0.7)]
+    said = [dict.fromkeys(USD, 0.5)] * len(outcomes)
+    accepted = [each for each in outcomes if each.right]
+    silent = [replace(each, judged=True) if each is accepted[0] else each for each in outcomes]
+    for log, is_told in (
+        (outcomes, True),
+        (silent, False),
+        ([replace(each, detection=0.9) for each in outcomes], False),
+    ):
+        doubts = [*train(log).doubts, *replay(log, Plan(AlwaysCheap()), said=said[: len(log)]).doubts]
+        assert len(doubts) == (2 if is_told else 0)
+        assert all("ensure= is declared to notice every wrong one" in doubt for doubt in doubts)
+    write_outcomes(tmp_path / "log", outcomes)
+    out, _ = typed("train", str(tmp_path / "log"), "--quiet")
+    assert "warning: every accepted answer counts as right" in out
+
+
+@pytest.mark.parametrize("count", [34, 60])
+def test_steps_that_all_came_out_alike_leave_room_for_what_did_not_come(count: int) -> None:
+    outcomes = [
+        replace(each, right=1.0, usd=0.001, propensity=1.0, tiers={"cheap": 0.001}, tier="cheap")
+        for each in world(count, 33, per_run=1)
+    ]
+    found = replay(outcomes, Plan(AlwaysCheap()), said=[{"cheap": 0.5}] * count)
+    for estimate in (found.right, found.robust_right, found.logged_right):
+        assert estimate is not None
+        assert (estimate.mean, estimate.high) == (1.0, 1.0)
+        assert estimate.low == pytest.approx(1 - 3 / count)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0.05, 1)), min_size=31, max_size=60),
+    st.sampled_from([AlwaysCheap(), AlwaysExpensive(), Learned(0.3)]),
+)
+@settings(max_examples=50, deadline=None)
+def test_no_estimate_leaves_what_can_be(taken: list[tuple[bool, bool, float]], policy: Policy) -> None:
+    outcomes = [
+        replace(each, tier="dear" if dear else "cheap", right=float(good), propensity=propensity, run=str(number))
+        for number, (each, (dear, good, propensity)) in enumerate(zip(world(len(taken), 34), taken, strict=True))
+    ]
+    found = replay(outcomes, Plan(policy, nanos(0.05)), said=knowing(outcomes))
+    for estimate in (found.right, found.robust_right, found.logged_right, found.usd, found.robust_usd):
+        if estimate is not None:
+            assert 0 <= estimate.low <= estimate.mean <= estimate.high
+    for estimate in (found.right, found.robust_right, found.logged_right):
+        assert estimate is None or (estimate.low < estimate.high <= 1)
 
 
 def test_propensities_that_cannot_be_true_are_noticed() -> None:
@@ -427,6 +626,70 @@ def test_a_log_that_says_nothing_ends_with_status_1(tmp_path: Path) -> None:
     write_outcomes(file, [replace(each, propensity=1.0) for each in world(200, 21, cheap=1.0)])
     out, _ = typed("replay", str(file), "--policy", "always-expensive", "--quiet", status=1)
     assert "always-expensive: the log does not say; it is worth 0 steps of this policy" in out
+
+
+def test_a_log_of_one_run_has_no_interval_and_json_no_infinity(tmp_path: Path) -> None:
+    file = tmp_path / "one.jsonl"
+    write_outcomes(file, [replace(each, run="one") for each in world(200, 35)])
+    out, _ = typed("replay", str(file), "--policy", "always-cheap", "--json", "--quiet")
+    said = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))["always-cheap"]
+    assert (said["right"]["low"], said["right"]["high"], said["usd"]["high"]) == (0.0, 1.0, None)
+    out, _ = typed("replay", str(file), "--policy", "always-cheap", "--quiet")
+    assert "[0.0%, 100.0%]" in out
+    assert "inf" not in out
+
+
+def test_no_log_is_written_over(log: str, tmp_path: Path) -> None:
+    before = (tmp_path / log).read_bytes()
+    (tmp_path / "link.jsonl").hardlink_to(tmp_path / log)
+    (tmp_path / "notes.json").write_text("{}")
+    for arguments, why in (
+        (("--out", log), f"--out: {log} would write over {log}"),
+        (("--out", "link.jsonl"), f"--out: link.jsonl would write over {log}"),
+        (("--plot", f"./{log}"), f"--plot: {log} would write over {log}"),
+        (("--out", "new.json", "--plot", "new.json"), "--plot: new.json would write over --out"),
+        (("--out", "notes.json"), "--out: there is a file that is no model: notes.json"),
+    ):
+        _, err = typed("train", log, *arguments, status=2)
+        assert why in " ".join(err.split())
+    assert (tmp_path / log).read_bytes() == before
+    assert (tmp_path / "notes.json").read_text() == "{}"
+    assert not (tmp_path / "new.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("replay", "log", "--worth", "nan"), "'--worth': nan is no number"),
+        (("replay", "log", "--detection", "nan"), "'--detection': nan is no number"),
+        (("train", "log", "--held-out", "nan"), "'--held-out': nan is no number"),
+        (("judge", "log", "run", "--right", "NaN"), "'--right': NaN is no number"),
+        (("replay", "log", "--policy", "threshold", "--explore", "0.3"), "--explore is for the policy learned"),
+        (("replay", "log", "--policy", "learned", "--least", "0.3"), "--least is for the policy threshold"),
+        (("replay", "log", "--seed", "3", "--model", "tiers.json"), "--seed is of no use with --model"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_by_name(arguments: tuple[str, ...], why: str) -> None:
+    _, err = typed(*arguments, status=2)
+    assert why in err
+
+
+def test_an_interrupted_command_says_so_by_its_status(tmp_path: Path) -> None:
+    write_outcomes(tmp_path / "long.jsonl", world(20_000, 37))
+    command = [Path(sys.executable).with_name("agentroute"), "budget", "replay", str(tmp_path / "long.jsonl")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "learning" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert "interrupted" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+
+
+def test_a_log_without_verdicts_says_how_to_give_them(tmp_path: Path) -> None:
+    write_outcomes(tmp_path / "log", [replace(each, right=None) for each in world(60, 38)])
+    for command in ("train", "replay"):
+        _, err = typed(command, str(tmp_path / "log"), "--quiet", status=2)
+        assert "agentroute budget judge" in err
 
 
 def test_mistakes_are_told_with_their_place(log: str, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ class Outcome:
         propensity: With which chance this tier was taken, above 0.
         tiers: Expected cost of an attempt of every tier that might have been taken, in USD.
         detection: Chance that a wrong answer would have been noticed.
+        judged: It was accepted, and what became of it, or of its run, turned out later.
+        together: How right all accepted answers of its run were together; None: that is not all that turned out.
     """
 
     run: str
@@ -32,6 +34,8 @@ class Outcome:
     propensity: float = 1.0
     tiers: Mapping[str, float] = field(default_factory=dict[str, float])
     detection: float = 0.0
+    judged: bool = False
+    together: float | None = None
 
     def part(self, parts: int, seed: int = 0) -> int:
         """Which of so many parts of a log its run falls into; the same in every process."""

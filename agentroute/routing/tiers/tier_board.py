@@ -5,17 +5,18 @@ The counterpart of the health board: shared by the runs, without a clock. Chance
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from agentroute.graph.tool import StepTier
 from agentroute.ids import NanoUsd, ToolId, nanos
 from agentroute.routing.tiers.accepted import right
 from agentroute.routing.tiers.chances import Chances
-from agentroute.routing.tiers.outcome import Outcome
+from agentroute.routing.tiers.outcome import Judgement, Outcome
 from agentroute.routing.tiers.pace import Pace, Spending
 from agentroute.routing.tiers.policy import Learned, Policy, decide
 from agentroute.routing.tiers.question import HEAVIEST, Choice, Question, Tier
 from agentroute.routing.tiers.situation import Situation
+from agentroute.routing.tiers.verdicts import Verdicts
 from agentroute.routing.tiers.weighed import TierWeighed
 
 DECLARED_STRENGTH: Final = 5.0
@@ -23,6 +24,9 @@ DECLARED_STRENGTH: Final = 5.0
 
 MOST_COUNTED: Final = 200.0
 """Answers that are counted; beyond that, older ones count half, so that what is counted is of late."""
+
+MOST_REMEMBERED: Final = 10_000
+"""Runs that are remembered, so that what turns out about them takes the place of what was counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,9 @@ class Seen:
         self.right += right
         self.wrong += 1.0 - right
 
-    def correct(self, right: float) -> None:
-        """Count one otherwise that was counted as right."""
-        moved = min(self.right, 1.0 - right)
+    def correct(self, before: float, after: float) -> None:
+        """Count one otherwise that was counted as right with another chance."""
+        moved = max(-self.wrong, min(self.right, before - after))
         self.right, self.wrong = self.right - moved, self.wrong + moved
 
     def chance(self, declared: float) -> float:
@@ -95,6 +99,8 @@ class TierBoard:
     compound: bool = True
     version: int = 0
     _seen: dict[tuple[str, str], Seen] = field(default_factory=dict[tuple[str, str], Seen])
+    _over: dict[str, None] = field(default_factory=dict[str, None])
+    _verdicts: dict[str, Verdicts] = field(default_factory=dict[str, Verdicts])
 
     def policy_of(self, step: str) -> Policy:
         """The policy that chooses for a step."""
@@ -166,30 +172,63 @@ class TierBoard:
         """
         self._count(tier.step, tier.tier, right(self._declared(tier), tier.detection) if accepted else 0.0)
 
-    def judged(self, outcomes: Sequence[Outcome], verdict: float) -> None:
-        """Count what turned out about answers that were accepted.
+    def judged(
+        self, judgement: Judgement, outcomes: Sequence[Outcome], tiers: Mapping[tuple[str, str], StepTier]
+    ) -> None:
+        """Count what turned out about a run, or one of its steps, in the place of what was counted before.
 
-        Of a run that was not right, with several such answers, nobody knows which of them it was.
+        Which step spoilt a run that was wrong, nobody knows: each counts with the chance to be right all the same.
+
+        Args:
+            judgement: The latest; what was said of a step comes before what was said of its run.
+            outcomes: All answers of the run, in order.
+            tiers: What is declared of them, by the names of step and tier.
         """
-        accepted = [outcome for outcome in outcomes if outcome.right != 0]
-        if verdict < 1 and len(accepted) > 1:
-            return
-        for outcome in accepted:
-            if outcome.right is None:
-                self._count(outcome.situation.step, outcome.tier, verdict)
-            else:
-                self.version += 1
-                self._seen.setdefault((outcome.situation.step, outcome.tier), Seen()).correct(verdict)
+        verdicts = self._verdicts.pop(judgement.run, Verdicts())
+        _remember(self._verdicts, judgement.run, verdicts)
+        verdicts.take(judgement)
+        expected = [self._expected(outcome, tiers.get((outcome.situation.step, outcome.tier))) for outcome in outcomes]
+        for place, share in verdicts.shares(outcomes, expected).items():
+            outcome = outcomes[place]
+            before = verdicts.counted.get(place)
+            if before is None and judgement.run in self._over and outcome.detection:
+                before = 0.0 if outcome.right == 0 else right(*expected[place])
+            verdicts.counted[place] = share
+            self._recount(outcome.situation.step, outcome.tier, before, share)
+
+    def _expected(self, outcome: Outcome, tier: StepTier | None) -> tuple[float, float]:
+        """Chance that an answer was right, as far as is known now, and that it would have been noticed if not."""
+        step = outcome.situation.step
+        declared = self._declared(StepTier(step, outcome.tier, outcome.detection) if tier is None else tier)
+        return self.chances.of(outcome.situation, {outcome.tier: declared})[outcome.tier], outcome.detection
 
     def _count(self, step: str, tier: str, share: float) -> None:
-        self.version += 1
-        self._seen.setdefault((step, tier), Seen()).take(share)
+        self._recount(step, tier, None, share)
 
-    def spent(self, usd: NanoUsd) -> None:
-        """Take note of what a run has taken."""
+    def _recount(self, step: str, tier: str, before: float | None, share: float) -> None:
+        self.version += 1
+        seen = self._seen.setdefault((step, tier), Seen())
+        if before is None:
+            seen.take(share)
+        else:
+            seen.correct(before, share)
+
+    def ended(self, run: str, usd: NanoUsd) -> None:
+        """Take note of a run that is over, and of what it has taken."""
+        _remember(self._over, run, None)
         if self.meant is not None:
             self.version += 1
             self.pace = self.pace.after(usd, self.meant)
+
+
+Kept = TypeVar("Kept")
+
+
+def _remember(kept: dict[str, Kept], run: str, what: Kept) -> None:
+    """Keep something of a run, and forget the oldest one instead if there are too many."""
+    kept[run] = what
+    while len(kept) > MOST_REMEMBERED:
+        del kept[next(iter(kept))]
 
 
 def weighed(choice: Choice, offers: Sequence[Offer], right: Mapping[ToolId, float]) -> list[TierWeighed]:
