@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 from agentroute.adapters.agent_tool import AgentTool, agent_tool_spec
+from agentroute.adapters.cancellation import uninterrupted
 from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
@@ -150,6 +151,7 @@ class Agent:
             random=Random(seed),  # noqa: S311  # jitter and names, not secrets
             turns=Turns(max_concurrency),
             redact=self._redact,
+            uninterrupted=uninterrupted,
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
             quotas=_ledgers(quotas, board),
@@ -495,16 +497,18 @@ class Agent:
                     await runner.record(event)
                 await runner.drive()
         except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                if runner.state.asked is not None:  # else not even its start was recorded
-                    await runner.cancel()
-                await self._take_note(runner)
+            await uninterrupted(self._cut_off(runner))
             raise
         with anyio.CancelScope(shield=True):
             await self._take_note(runner)
         return result_of(
             runner.run_id, runner.state, duration_s=runner.now(), trace_id=self._surroundings.trace_id(runner.run_id)
         )
+
+    async def _cut_off(self, runner: Runner) -> None:
+        if runner.state.asked is not None:  # else not even its start was recorded
+            await runner.cancel()
+        await self._take_note(runner)
 
     async def _take_note(self, runner: Runner) -> None:
         """Let the step router learn from a run, if there is one and the run is over."""

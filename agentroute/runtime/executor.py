@@ -56,10 +56,10 @@ happened costs the worst case."""
 
 
 class Record(Protocol):
-    """Records a fact; with `after`, only if it follows from so many facts. Says whether it did."""
+    """Records facts, all or none; with `after`, only if they follow from so many facts. Says whether it did."""
 
-    async def __call__(self, event: Event, *, after: int | None = None) -> bool:
-        """Record it."""
+    async def __call__(self, *events: Event, after: int | None = None) -> bool:
+        """Record them."""
         ...
 
 
@@ -177,11 +177,10 @@ class Executor:
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
         except BaseException:
-            for event in self._cut_off(flight, attempt):
-                await self._record(event)
+            if started.attempt in self._state.in_flight:  # else it was given up, and that is on record
+                await self._record(*self._cut_off(flight, attempt))
             raise
-        for event in ending:
-            await self._record(event)
+        await self._record(*ending)
 
     async def _turn_came(self, flight: "Flight") -> bool:
         """Wait for a turn among the calls of all runs; False if the attempt was given up before it was made."""
