@@ -570,7 +570,7 @@ class Agent:
 
     @property
     def put_aside(self) -> Mapping[str, str]:
-        """Tools that no run calls any more because of what they charged, with the reason."""
+        """Tools, and the model of escalations, that no run calls any more because of what they charged; why."""
         return {str(tool): reason for tool, reason in self._services.board.quarantined.items()}
 
     def reinstate(self, tool: str) -> None:
@@ -579,7 +579,7 @@ class Agent:
         Raises:
             InputError: The agent has no such tool.
         """
-        if tool not in self.graph.tools:
+        if tool not in self.graph.tools and tool not in self.put_aside:  # a model that escalations ask is no tool
             raise InputError(f"no tool {tool!r}; there are: {', '.join(sorted(self.graph.tools))}")
         self._services.board.reinstate(ToolId(tool))
 

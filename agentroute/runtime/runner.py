@@ -11,11 +11,21 @@ from agentroute.errors import JournalError
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Budget
 from agentroute.guard.ledger import Ledger
-from agentroute.ids import AttemptId, NanoUsd, RunId
+from agentroute.ids import AttemptId, NanoUsd, RunId, ToolId
 from agentroute.ports import is_at_once
 from agentroute.run.choices import Abandon, Ask, Call, Finish, Record, Wait
 from agentroute.run.decision import Navigator
-from agentroute.run.events import AttemptAbandoned, Chosen, Event, Option, RunFinished, Suspended
+from agentroute.run.events import (
+    NO_ATTEMPT,
+    AttemptAbandoned,
+    Chosen,
+    Event,
+    ModelAsked,
+    Option,
+    Quarantined,
+    RunFinished,
+    Suspended,
+)
 from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
 from agentroute.run.tier_choices import TierChoices
@@ -290,21 +300,30 @@ class Runner:
         else:
             choice = await self._ask_model(menu)
         facts = (choice.choice, choice.by, reason, choice.note, choice.spent, choice.model_called, choice.tokens)
-        event = Chosen(self.now(), tuple(menu), *facts)
-        await self.record(event)
+        events: list[Event] = [Chosen(self.now(), tuple(menu), *facts)]
+        if choice.alarm:
+            events.append(Quarantined(self.now(), NO_ATTEMPT, ToolId(escalate), choice.alarm))
+        await self.record(*events)
         return True
 
     async def _ask_model(self, menu: Sequence[Option]) -> Choice:
+        board, model = self._services.board, ToolId(self._services.escalate)
+        if model in board.quarantined:
+            return by_policy(menu, f"{model} was put aside: {board.quarantined[model]}")
         left = float("inf") if self._deadline is None else self._deadline - self.now()
-        return await by_model(
+        choice = await by_model(
             self._services.model,
-            self._services.escalate,
+            model,
             menu,
             self.state.unanswered.values(),
             self._ledger,
             timeout_s=left,
             now=self._services.clock.now,
+            intend=lambda held: self.record(ModelAsked(self.now(), model, NanoUsd(held.usd), held.tokens)),
         )
+        if choice.alarm:
+            board.quarantine(model, choice.alarm)
+        return choice
 
     def _expired(self) -> bool:
         return self._deadline is not None and self.now() >= self._deadline - INSTANT_S
