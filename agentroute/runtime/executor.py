@@ -101,6 +101,7 @@ class Executor:
         self._deadline = outlook.deadline_s
         self.made: dict[AttemptId, float] = {}
         self._left: dict[AttemptId, Attempt] = {}  # attempts given up whose threads go on
+        self._alarmed: set[AttemptId] = set()
         self._scoped = [o for o in services.observers if type(o).attempt_scope is not Observer.attempt_scope]
 
     async def begin(self, call: Call, *, after: int) -> "Flight | None":
@@ -161,9 +162,7 @@ class Executor:
         attempt.spending_limit = None if self._outlook.money_left is None else started.reserved
         attempt.original_key = "" if started.about is None else self._state.keys.get(started.about, "")
         attempt.wall = self._services.clock.wall
-        attempt.on_late = lambda worked: self._late(
-            LateResultFenced(self._now(), started.attempt, started.tool, worked)
-        )
+        attempt.on_late = lambda worked: self._came_back(flight, attempt, worked=worked)
         try:
             if not await self._turn_came(flight):
                 return
@@ -375,10 +374,23 @@ class Executor:
             why = f"it charged {dollars(used.usd):.6g} USD, where {dollars(held.usd):.6g} are the worst case"
         elif used.tokens > held.tokens:
             why = f"it used {used.tokens} tokens, where {held.tokens} are the worst case"
-        if not why:
+        if not why or flight.started.attempt in self._alarmed:
             return []
+        self._alarmed.add(flight.started.attempt)
         self._services.board.quarantine(spec.name, why)
         return [Quarantined(self._now(), flight.started.attempt, spec.name, why)]
+
+    def _came_back(self, flight: "Flight", attempt: Attempt, *, worked: bool) -> None:
+        """A call that had been given up is over: its result is fenced off. What it charged is looked at all the same.
+
+        Its books are closed, with what was known of it then. But who charges more than it may is not called again.
+        """
+        started = flight.started
+        self._late(LateResultFenced(self._now(), started.attempt, started.tool, worked))
+        charged = attempt.charged or NanoUsd(0)
+        tokens = sum(attempt.tokens or ())
+        for event in self._alarms(flight, attempt, Amounts(charged, tokens)):
+            self._late(event)
 
     def _tell_health(self, ticket: Ticket, failure: Failure, said: Headroom | None, *, timed_out: bool) -> None:
         """Pass on what the failure says about the tool; a permanent one says something about the inputs."""

@@ -278,6 +278,8 @@ class Runner:
         if self.state.finished is None:
             self._late.append(event)
             self._wake.set()
+        elif isinstance(event, Quarantined):  # the run is over, and its observers have gone
+            _LOGGER.error("run %s: tool %s put aside for all runs: %s", self.run_id, event.tool, event.reason)
 
     # ---------------------------------------------------------------- escalation
 
