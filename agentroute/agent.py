@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from agentroute.adapters.agent_tool import AgentTool, agent_tool_spec
-from agentroute.adapters.cancellation import own_failures
+from agentroute.adapters.cancellation import own_failures, uninterrupted
 from agentroute.adapters.clock import LoopClock
 from agentroute.adapters.functions import FunctionTool
 from agentroute.adapters.memory_journal import MemoryJournal
@@ -154,6 +154,7 @@ class Agent:
             random=Random(seed),  # noqa: S311  # jitter and names, not secrets
             turns=Turns(max_concurrency),
             redact=self._redact,
+            uninterrupted=uninterrupted,
             learned=self._priors.expected(self.graph.tools.values(), self.graph.goals),
             run_monitors=_of_runs(monitors),
             quotas=_ledgers(quotas, board),
@@ -501,16 +502,18 @@ class Agent:
                     await runner.record(event)
                 await runner.drive()
         except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                if runner.state.asked is not None:  # else not even its start was recorded
-                    await runner.cancel()
-                await self._take_note(runner)
+            await uninterrupted(self._cut_off(runner))
             raise
         with anyio.CancelScope(shield=True):
             await self._take_note(runner)
         return result_of(
             runner.run_id, runner.state, duration_s=runner.now(), trace_id=self._surroundings.trace_id(runner.run_id)
         )
+
+    async def _cut_off(self, runner: Runner) -> None:
+        if runner.state.asked is not None:  # else not even its start was recorded
+            await runner.cancel()
+        await self._take_note(runner)
 
     async def _take_note(self, runner: Runner) -> None:
         """Let the step router learn from a run, if there is one and the run is over."""
@@ -572,7 +575,7 @@ class Agent:
 
     @property
     def put_aside(self) -> Mapping[str, str]:
-        """Tools that no run calls any more because of what they charged, with the reason."""
+        """Tools, and the model of escalations, that no run calls any more because of what they charged; why."""
         return {str(tool): reason for tool, reason in self._services.board.quarantined.items()}
 
     def reinstate(self, tool: str) -> None:
@@ -581,7 +584,7 @@ class Agent:
         Raises:
             InputError: The agent has no such tool.
         """
-        if tool not in self.graph.tools:
+        if tool not in self.graph.tools and tool not in self.put_aside:  # a model that escalations ask is no tool
             raise InputError(f"no tool {tool!r}; there are: {', '.join(sorted(self.graph.tools))}")
         self._services.board.reinstate(ToolId(tool))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -14,6 +14,8 @@ from agentroute.guard.rate_limits import Headroom
 from agentroute.ids import ArtifactId, AttemptId, RunId
 from agentroute.routing.signals import HealthSignal
 from agentroute.run.events import Event
+
+Append = TypeVar("Append", bound=Callable[..., Any])
 
 Values: TypeAlias = Mapping[ArtifactId, Any]
 """Artifact values by name."""
@@ -161,8 +163,25 @@ class Record:
     digest: str
 
 
+def at_once(append: Append) -> Append:
+    """Mark the `Journal.append` of a journal that waits for nothing: it is not worth a task of its own.
+
+    The mark is on the function, so whoever replaces it does without.
+    """
+    append.__dict__["at_once"] = True
+    return append
+
+
+def is_at_once(journal: "Journal") -> bool:
+    """Whether a journal has said that it waits for nothing."""
+    return getattr(journal.append, "at_once", False)
+
+
 class Journal(Protocol):
-    """The durable record of runs; append-only."""
+    """The durable record of runs; append-only.
+
+    A fact is written down whole, whoever is cancelled meanwhile: on asyncio, `append` runs in a task of its own.
+    """
 
     async def append(self, run: RunId, event: Event) -> None:
         """Record one fact; when this returns, it is as safe as the journal can make it.

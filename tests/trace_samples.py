@@ -19,6 +19,7 @@ from agentroute.run.events import (
     GuardClosed,
     Hedged,
     LateResultFenced,
+    ModelAsked,
     Option,
     Quarantined,
     Rerouted,
@@ -181,6 +182,7 @@ BEFORE_THE_PERSON: Sequence[Event] = (
 
 AFTER_THE_PERSON: Sequence[Event] = (
     Resumed(3.4, START + 3600.0),
+    ModelAsked(3.5, "some/model", usd(0.5), 70),
     Chosen(3.5, MENU, "options-only", "human", "no route to 'booked'", note="asked by mail"),
     RouteChosen(3.5, GoalId("options-only"), tools("summary"), usd(1), True, "demoted"),
     started(3.5, 11, "summary", reserved=1),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agentroute.errors import UnknownRunError
 from agentroute.ids import RunId
-from agentroute.ports import Record
+from agentroute.ports import Record, at_once
 from agentroute.run.codec import GENESIS, chain
 from agentroute.run.events import Event
 
@@ -20,6 +20,7 @@ class MemoryJournal:
         self._runs: dict[RunId, list[Event]] = {}
         self._most = most_runs
 
+    @at_once
     async def append(self, run: RunId, event: Event) -> None:
         """Keep one fact."""
         events = self._runs.get(run)

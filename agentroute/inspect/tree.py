@@ -348,7 +348,8 @@ def _separated(route: Sequence[str]) -> Iterator[str]:
 
 def _escalation(span: Span, reason: str) -> Text:
     choice, by = clean(span.text(semconv.CHOICE)), clean(span.text(semconv.CHOSEN_BY))
-    said = f"  {choice}, chosen by {by}" if choice else "  waiting for a person"
+    waits = "" if span.attributes.get(semconv.MODEL_CALLED) else "  waiting for a person"
+    said = f"  {choice}, chosen by {by}" if choice else waits
     text = Text.assemble(("escalate", "bold magenta"), (said, "magenta"))
     if reason:
         text.append(f"\n  {reason}", "dim")

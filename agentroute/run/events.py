@@ -23,6 +23,9 @@ Role = Literal["step", "verify", "compensate"]
 HAND_OVER = "hand-over"
 """The choice that is on every menu: a person takes it from here."""
 
+NO_ATTEMPT = AttemptId(0)
+"""Stands for a model that is asked to choose from a menu, which is no attempt of a tool."""
+
 Decider = Literal["only-option", "policy", "model", "human"]
 """Who chose from a menu."""
 
@@ -221,7 +224,10 @@ class AttemptAbandoned:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A tool costs more than its worst case, or says of its usage what cannot be true: no run calls it any more."""
+    """A tool costs more than its worst case, or says of its usage what cannot be true: no run calls it any more.
+
+    `tool` may be the model that was asked to choose from a menu; then `attempt` is `NO_ATTEMPT`.
+    """
 
     at: float
     attempt: AttemptId
@@ -346,6 +352,20 @@ class Suspended:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelAsked:
+    """Intent: `model` is about to be asked to choose from a menu.
+
+    What is held back for it counts as spent until `Chosen` says what it came to. If nothing ever does, the run was cut
+    off meanwhile, and nobody knows better.
+    """
+
+    at: float
+    model: str
+    reserved: NanoUsd
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """No route was left for the goal; `by` chose from the menu. `note` says why it was not somebody else."""
 
@@ -399,6 +419,7 @@ Event: TypeAlias = (
     | Compensated
     | Unresolved
     | Suspended
+    | ModelAsked
     | Chosen
     | Resumed
     | RunFinished

@@ -20,6 +20,7 @@ from agentroute.run.events import (
     GuardClosed,
     Hedged,
     LateResultFenced,
+    ModelAsked,
     Option,
     Quarantined,
     Rerouted,
@@ -74,6 +75,7 @@ class RunState:
         menu: Choices of a suspended run.
         signals: What monitors of the run have seen, by their names and what it was about.
         alarms: Those signals that stop the run until somebody decides.
+        asking: The model that is asked to choose from the menu, as long as it has not answered.
         finished: The terminal event.
     """
 
@@ -112,6 +114,7 @@ class RunState:
     suspended_for: str = ""
     signals: dict[tuple[str, str], Signalled] = field(default_factory=dict[tuple[str, str], Signalled])
     alarms: list[Signalled] = field(default_factory=list[Signalled])
+    asking: ModelAsked | None = None
     finished: RunFinished | None = None
     attempts: int = 0
     retries: int = 0
@@ -177,6 +180,8 @@ class RunState:
                 self.waiting_since = event.at if self.waiting_since is None else self.waiting_since
             case Suspended():
                 self.menu, self.suspended_for = event.menu, event.reason
+            case ModelAsked():
+                self._asked(event)
             case Chosen():
                 self._chosen(event)
             case RunStarted():
@@ -321,11 +326,23 @@ class RunState:
 
     def _resumed(self, event: Resumed) -> None:
         """Nobody is waiting for the attempts of the process that is gone."""
-        self.waiting_for = self.waiting_since = None
+        self.waiting_for = self.waiting_since = self.asking = None
         self.settling.clear()
         self.not_before = {tool: min(at, event.at) for tool, at in self.not_before.items()}
 
+    def _asked(self, event: ModelAsked) -> None:
+        """What is held back counts as spent until there is an answer, and for good if there never is one."""
+        self.asking = event
+        self.spent += event.reserved
+        self.tokens += event.tokens
+        self.model_calls += 1
+
     def _chosen(self, event: Chosen) -> None:
+        if self.asking is not None:
+            self.spent -= self.asking.reserved
+            self.tokens -= self.asking.tokens
+            self.model_calls -= 1
+            self.asking = None
         self.menu, self.suspended_for = (), ""
         self.alarms.clear()
         self.gave_up = event.reason

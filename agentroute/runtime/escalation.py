@@ -1,14 +1,14 @@
 """When no route is left: who chooses from the menu of what is still feasible."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from agentroute.errors import AnswerLostError, ConfigurationError, ToolError
-from agentroute.graph.cost import Amounts
+from agentroute.errors import AnswerLostError, ConfigurationError, JournalError, ToolError
+from agentroute.graph.cost import LARGEST, NOTHING, Amounts
 from agentroute.guard.ledger import Ledger
 from agentroute.ids import NanoUsd, dollars, nanos
 from agentroute.ports import Completion, LanguageModel
@@ -36,6 +36,8 @@ class Choice:
     spent: NanoUsd = NanoUsd(0)
     model_called: bool = False
     tokens: int = 0
+    alarm: str = ""
+    """Why the model is not to be asked again: it costs more than it may, or says what cannot be true."""
 
 
 def by_policy(menu: Sequence[Option], note: str = "") -> Choice:
@@ -52,6 +54,7 @@ async def by_model(
     *,
     timeout_s: float,
     now: Callable[[], float],
+    intend: Callable[[Amounts], Awaitable[object]],
 ) -> Choice:
     """Ask a language model once. Whatever goes wrong, the policy chooses, and the note says why.
 
@@ -65,42 +68,58 @@ async def by_model(
         ledger: The call's worst case is reserved here before, and settled after.
         timeout_s: Seconds to wait for the answer.
         now: Monotonic seconds; what was used counts from when the call is over.
+        intend: Records that the model is about to be asked, and what is held back for it.
+
+    Raises:
+        JournalError: That could not be recorded, and the model was not asked.
     """
     messages, schema = _messages(menu, failures), _schema(menu)
     try:
         model = load()
-        worst = model.worst_case(name, messages, MAX_TOKENS, answer=schema)
+        worst = model.worst_case(name, messages, MAX_TOKENS, answer=schema)._replace(model_calls=1, tool_calls=0)
     except Exception as error:  # noqa: BLE001  # a run does not end because nobody can be asked
         return by_policy(menu, f"{name} cannot be used: {type(error).__name__}: {error}")
     reservation = ledger.reserve(worst)
     if reservation is None:
         return by_policy(menu, f"no budget left to ask {name}")
-    with reservation:
-        used, limit = worst, min(timeout_s, MODEL_TIMEOUT_S)
-        try:
-            with anyio.fail_after(limit):
-                answer = await model.complete(name, messages, answer=schema, max_tokens=MAX_TOKENS, timeout_s=limit)
-            used = _used(answer, worst)
-            choice, note = _chosen(answer.text, menu), f"{name} chose nothing that is on the menu"
-        except Exception as error:  # noqa: BLE001  # the same
-            choice, note = None, f"{name} could not be asked: {type(error).__name__}"
-            refused = isinstance(error, (ToolError, ConfigurationError)) and not isinstance(error, AnswerLostError)
-            used = Amounts(model_calls=worst.model_calls) if refused else worst
-        finally:
-            ledger.advance(now())
-            reservation.settle(used)
-    if choice is not None:
-        return Choice(choice, "model", name, NanoUsd(used.usd), model_called=True, tokens=used.tokens)
-    spent = NanoUsd(used.usd)
-    return replace(by_policy(menu, note), spent=spent, model_called=True, tokens=used.tokens)
+    used, limit, alarm = worst, min(timeout_s, MODEL_TIMEOUT_S), ""
+    try:
+        await intend(worst)
+        with anyio.fail_after(limit):
+            answer = await model.complete(name, messages, answer=schema, max_tokens=MAX_TOKENS, timeout_s=limit)
+        used, alarm = _used(answer, worst)
+        choice, note = _chosen(answer.text, menu), f"{name} chose nothing that is on the menu"
+    except JournalError:
+        used = NOTHING
+        raise
+    except Exception as error:  # noqa: BLE001  # the same
+        choice, note = None, f"{name} could not be asked: {type(error).__name__}"
+        refused = isinstance(error, (ToolError, ConfigurationError)) and not isinstance(error, AnswerLostError)
+        used = Amounts(model_calls=1) if refused else worst
+    finally:
+        ledger.advance(now())
+        reservation.settle(used)
+    chosen = by_policy(menu, note) if choice is None else Choice(choice, "model", name)
+    return replace(chosen, spent=NanoUsd(used.usd), model_called=True, tokens=used.tokens, alarm=alarm)
 
 
-def _used(answer: Completion, worst: Amounts) -> Amounts:
-    """What a call used: as the provider says, or its worst case where it says nothing, or what cannot be true."""
+def _used(answer: Completion, worst: Amounts) -> tuple[Amounts, str]:
+    """What a call used, and why the model is not to be asked again, if it is not.
+
+    What the provider says stands, also above the worst case. That is what counts where it says nothing, or what cannot
+    be true.
+    """
+    tokens = answer.input_tokens + answer.output_tokens
     if answer.usd is None:
-        return worst
-    tokens = min(answer.input_tokens + answer.output_tokens, worst.tokens)
-    return worst._replace(usd=min(nanos(answer.usd), worst.usd), tokens=tokens)
+        return worst, answer.disputed
+    if not 0 <= answer.usd <= LARGEST or min(answer.input_tokens, answer.output_tokens) < 0:
+        return worst, f"it says that a call cost {answer.usd!r} USD and {tokens} tokens"
+    used = worst._replace(usd=nanos(answer.usd), tokens=tokens)
+    if used.usd > worst.usd:
+        return used, f"it charged {dollars(used.usd):.6g} USD, where {dollars(worst.usd):.6g} are the worst case"
+    if used.tokens > worst.tokens:
+        return used, f"it used {used.tokens} tokens, where {worst.tokens} are the worst case"
+    return used, answer.disputed
 
 
 def _messages(menu: Sequence[Option], failures: Iterable[AttemptFailed]) -> list[dict[str, str]]:

@@ -56,10 +56,10 @@ happened costs the worst case."""
 
 
 class Record(Protocol):
-    """Records a fact; with `after`, only if it follows from so many facts. Says whether it did."""
+    """Records facts, all or none; with `after`, only if they follow from so many facts. Says whether it did."""
 
-    async def __call__(self, event: Event, *, after: int | None = None) -> bool:
-        """Record it."""
+    async def __call__(self, *events: Event, after: int | None = None) -> bool:
+        """Record them."""
         ...
 
 
@@ -102,6 +102,7 @@ class Executor:
         self._deadline = outlook.deadline_s
         self.made: dict[AttemptId, float] = {}
         self._left: dict[AttemptId, Attempt] = {}  # attempts given up whose threads go on
+        self._alarmed: set[AttemptId] = set()
         self._scoped = [o for o in services.observers if type(o).attempt_scope is not Observer.attempt_scope]
 
     async def begin(self, call: Call, *, after: int) -> "Flight | None":
@@ -172,9 +173,7 @@ class Executor:
         attempt.spending_limit = None if self._outlook.money_left is None else started.reserved
         attempt.original_key = "" if started.about is None else self._state.keys.get(started.about, "")
         attempt.wall = self._services.clock.wall
-        attempt.on_late = lambda worked: self._late(
-            LateResultFenced(self._now(), started.attempt, started.tool, worked)
-        )
+        attempt.on_late = lambda worked: self._came_back(flight, attempt, worked=worked)
         try:
             await self._make(flight, attempt)
         finally:
@@ -194,11 +193,10 @@ class Executor:
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
         except BaseException:
-            for event in self._cut_off(flight, attempt):
-                await self._record(event)
+            if started.attempt in self._state.in_flight:  # else it was given up, and that is on record
+                await self._record(*self._cut_off(flight, attempt))
             raise
-        for event in ending:
-            await self._record(event)
+        await self._record(*ending)
 
     async def _turn_came(self, flight: "Flight") -> bool:
         """Wait for a turn among the calls of all runs; False if the attempt was given up before it was made."""
@@ -397,10 +395,23 @@ class Executor:
             why = f"it charged {dollars(used.usd):.6g} USD, where {dollars(held.usd):.6g} are the worst case"
         elif used.tokens > held.tokens:
             why = f"it used {used.tokens} tokens, where {held.tokens} are the worst case"
-        if not why:
+        if not why or flight.started.attempt in self._alarmed:
             return []
+        self._alarmed.add(flight.started.attempt)
         self._services.board.quarantine(spec.name, why)
         return [Quarantined(self._now(), flight.started.attempt, spec.name, why)]
+
+    def _came_back(self, flight: "Flight", attempt: Attempt, *, worked: bool) -> None:
+        """A call that had been given up is over: its result is fenced off. What it charged is looked at all the same.
+
+        Its books are closed, with what was known of it then. But who charges more than it may is not called again.
+        """
+        started = flight.started
+        self._late(LateResultFenced(self._now(), started.attempt, started.tool, worked))
+        charged = attempt.charged or NanoUsd(0)
+        tokens = sum(attempt.tokens or ())
+        for event in self._alarms(flight, attempt, Amounts(charged, tokens)):
+            self._late(event)
 
     def _tell_health(self, ticket: Ticket, failure: Failure, said: Headroom | None, *, timed_out: bool) -> None:
         """Pass on what the failure says about the tool; a permanent one says something about the inputs."""

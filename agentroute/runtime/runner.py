@@ -12,10 +12,21 @@ from agentroute.graph.cost import NOTHING
 from agentroute.guard.breaker import INSTANT_S
 from agentroute.guard.budget import Budget
 from agentroute.guard.ledger import Ledger
-from agentroute.ids import AttemptId, NanoUsd, RunId
+from agentroute.ids import AttemptId, NanoUsd, RunId, ToolId
+from agentroute.ports import is_at_once
 from agentroute.run.choices import Abandon, Ask, Call, Finish, Record, Wait
 from agentroute.run.decision import Navigator
-from agentroute.run.events import AttemptAbandoned, Chosen, Event, Option, RunFinished, Suspended
+from agentroute.run.events import (
+    NO_ATTEMPT,
+    AttemptAbandoned,
+    Chosen,
+    Event,
+    ModelAsked,
+    Option,
+    Quarantined,
+    RunFinished,
+    Suspended,
+)
 from agentroute.run.outlook import Outlook
 from agentroute.run.state import RunState
 from agentroute.run.tier_choices import TierChoices
@@ -84,6 +95,7 @@ class Runner:
         self._crash: Exception | None = None
         self._wake = anyio.Event()
         self._recording = anyio.Lock(fast_acquire=True)
+        self._at_once = is_at_once(services.journal)
         self._facts = 0  # recorded by this runner
 
     def _tier_choices(self) -> TierChoices | None:
@@ -140,27 +152,33 @@ class Runner:
         """Seconds since the run started."""
         return self._services.clock.now() - self._origin
 
-    async def record(self, event: Event, *, after: int | None = None) -> bool:
-        """Append a fact to the journal, then let everybody see it. What is not recorded has not happened.
+    async def record(self, *events: Event, after: int | None = None) -> bool:  # pyright: ignore[reportReturnType]  # a shield that nobody cancels swallows nothing
+        """Append facts to the journal, then let everybody see them. What is not recorded has not happened.
 
         One at a time: the journal has the facts in the order in which the state took them in. And whole or not at
-        all: nothing cuts in between writing a fact down and believing it.
+        all: nothing cuts in between writing a fact down and believing it, nor between facts that belong together.
 
         Args:
-            event: The fact.
-            after: How many facts it follows from. If there are more by now it may not follow any longer, and is
+            *events: The facts.
+            after: How many facts they follow from. If there are more by now they may not follow any longer, and are
                 dropped: the next decision takes them all into account.
 
         Returns:
-            Whether it was recorded.
+            Whether they were recorded.
         """
-        follows = False
-        with anyio.CancelScope(shield=True):
-            async with self._recording:
-                follows = after is None or after == self._facts
-                if follows:
+        work = self._record(events, after)
+        if not self._at_once:
+            return await self._services.uninterrupted(work)
+        with anyio.CancelScope(shield=True):  # nothing is waited for, so there is no moment to cut in
+            return await work
+
+    async def _record(self, events: Sequence[Event], after: int | None) -> bool:
+        async with self._recording:
+            follows = after is None or after == self._facts
+            if follows:
+                for event in events:
                     await self._take_in(event)
-        return follows
+            return follows
 
     async def _take_in(self, event: Event) -> None:
         if self._crash is not None:  # with a hole in the record, nothing more is put on it
@@ -183,13 +201,15 @@ class Runner:
         """Record that the run was cut off; effects nobody could look into are named."""
         if self.state.finished is not None or self._crash is not None:
             return
-        for started in list(self.state.in_flight.values()):
-            reason, free = "cancelled before it began", NanoUsd(0)
-            await self.record(AttemptAbandoned(self.now(), started.attempt, started.tool, free, reason, called=False))
+        now, reason, free = self.now(), "cancelled before it began", NanoUsd(0)
+        open_ = [
+            AttemptAbandoned(now, started.attempt, started.tool, free, reason, called=False)
+            for started in self.state.in_flight.values()
+        ]
         doubts = tuple(failure.tool for failure in self.state.doubts.values())
         effects = tuple(effect.tool for effect in self.state.effects.values())
         reason = f"cancelled; unknown whether it happened: {', '.join(doubts)}" if doubts else "cancelled"
-        await self.record(RunFinished(self.now(), "cancelled", self.state.goal, reason, effects + doubts))
+        await self.record(*open_, RunFinished(now, "cancelled", self.state.goal, reason, effects + doubts))
 
     # ---------------------------------------------------------------- attempts
 
@@ -262,6 +282,8 @@ class Runner:
         if self.state.finished is None:
             self._late.append(event)
             self._wake.set()
+        elif isinstance(event, Quarantined):  # the run is over, and its observers have gone
+            _LOGGER.error("run %s: tool %s put aside for all runs: %s", self.run_id, event.tool, event.reason)
 
     # ---------------------------------------------------------------- escalation
 
@@ -284,21 +306,30 @@ class Runner:
         else:
             choice = await self._ask_model(menu)
         facts = (choice.choice, choice.by, reason, choice.note, choice.spent, choice.model_called, choice.tokens)
-        event = Chosen(self.now(), tuple(menu), *facts)
-        await self.record(event)
+        events: list[Event] = [Chosen(self.now(), tuple(menu), *facts)]
+        if choice.alarm:
+            events.append(Quarantined(self.now(), NO_ATTEMPT, ToolId(escalate), choice.alarm))
+        await self.record(*events)
         return True
 
     async def _ask_model(self, menu: Sequence[Option]) -> Choice:
+        board, model = self._services.board, ToolId(self._services.escalate)
+        if model in board.quarantined:
+            return by_policy(menu, f"{model} was put aside: {board.quarantined[model]}")
         left = float("inf") if self._deadline is None else self._deadline - self.now()
-        return await by_model(
+        choice = await by_model(
             self._services.model,
-            self._services.escalate,
+            model,
             menu,
             self.state.unanswered.values(),
             self._ledger,
             timeout_s=left,
             now=self._services.clock.now,
+            intend=lambda held: self.record(ModelAsked(self.now(), model, NanoUsd(held.usd), held.tokens)),
         )
+        if choice.alarm:
+            board.quarantine(model, choice.alarm)
+        return choice
 
     def _expired(self) -> bool:
         return self._deadline is not None and self.now() >= self._deadline - INSTANT_S

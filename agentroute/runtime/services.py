@@ -1,8 +1,9 @@
 """What all runs of an agent share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any, Protocol, TypeVar
 
 from agentroute.graph.cost import Rates
 from agentroute.graph.toolgraph import ToolGraph
@@ -15,6 +16,16 @@ from agentroute.routing.board import HealthBoard
 from agentroute.routing.expected import Expected
 from agentroute.routing.tiers.tier_board import TierBoard
 from agentroute.run.watching import RunMonitor
+
+Result = TypeVar("Result")
+
+
+class Uninterrupted(Protocol):
+    """Awaits something that must not end halfway: whoever is cancelled meanwhile, in whatever way, is so afterwards."""
+
+    async def __call__(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Await it."""
+        ...
 
 
 class DirectCalls:
@@ -44,6 +55,7 @@ class Services:
         clock: The time.
         random: Source of jitter and run ids.
         turns: To make calls: so many at once, over all runs.
+        uninterrupted: Awaits what must not end halfway.
         run_monitors: Watch each run.
         quotas: Limit all runs together.
         redact: Removes secrets from text before it is recorded.
@@ -66,6 +78,7 @@ class Services:
     random: Random
     turns: Turns
     redact: Callable[[str], str]
+    uninterrupted: Uninterrupted
     run_monitors: Sequence[RunMonitor] = ()
     quotas: Sequence[Ledger] = ()
     learned: Mapping[GoalId, Mapping[ToolId, Expected]] = field(default_factory=dict[GoalId, Mapping[ToolId, Expected]])

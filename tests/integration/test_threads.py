@@ -14,7 +14,7 @@ import pytest
 from agentroute import Agent, Artifact, Budget, Goal, Health, HealthSignal, Probes, current, tool
 from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.ids import RunId
-from agentroute.run.events import AttemptFailed, LateResultFenced
+from agentroute.run.events import AttemptFailed, LateResultFenced, Quarantined
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +117,54 @@ async def test_a_late_result_is_fenced_off() -> None:
     events = [record.event for record in await journal.read(RunId("r"))]
     assert [event.error for event in events if isinstance(event, AttemptFailed)] == ["TimeoutError"]
     assert [(event.attempt, event.succeeded) for event in events if isinstance(event, LateResultFenced)] == [(1, True)]
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["of the late one", "of the late one, too"])
+async def test_what_a_late_call_charges_is_looked_at(times: int) -> None:
+    """Its books are closed, but who charges more than it may is put aside, and that is said once."""
+    release = threading.Event()
+
+    @tool(effect="read", usd=1.0, timeout_s=0.1)
+    def dear(start: Start) -> Value:
+        if times == 2:
+            current().charge(usd=5.0)
+        release.wait(5)
+        current().charge(usd=5.0)
+        return "late"
+
+    @tool(effect="read", usd=2.0)
+    async def fair(start: Start) -> Value:
+        release.set()
+        await anyio.sleep(0.3)
+        return "in time"
+
+    journal = MemoryJournal()
+    desk = agent(dear, fair, journal=journal, health=Health(max_attempts=1))
+    result = await desk.run(inputs={"start": "x"}, run_id="r")
+    assert (result["value"], result.cost_usd) == ("in time", 3.0 if times == 1 else 7.0)
+    events = [record.event for record in await journal.read(RunId("r"))]
+    why = "it charged 5 USD, where 1 are the worst case"
+    assert [(event.attempt, event.reason) for event in events if isinstance(event, Quarantined)] == [(1, why)]
+    assert dict(desk.put_aside) == {"dear": why}
+
+
+async def test_a_late_call_is_found_out_when_its_run_is_over_too(caplog: pytest.LogCaptureFixture) -> None:
+    release = threading.Event()
+
+    @tool(effect="read", usd=1.0, timeout_s=0.05)
+    def dear(start: Start) -> Value:
+        release.wait(5)
+        current().charge(usd=5.0)
+        return "late"
+
+    desk = agent(dear, health=Health(max_attempts=1))
+    assert (await desk.run(inputs={"start": "x"}, run_id="r")).outcome == "escalated"
+    assert not desk.put_aside
+    release.set()
+    with anyio.fail_after(5):
+        while not desk.put_aside:  # noqa: ASYNC110  # a thread says so, and to nobody else
+            await anyio.sleep(0.01)
+    assert "run r: tool dear put aside for all runs: it charged 5 USD" in caplog.text
 
 
 async def test_a_late_failure_is_fenced_off_as_one() -> None:

@@ -10,7 +10,7 @@ from agentroute.errors import JournalError
 from agentroute.ids import AttemptId, NanoUsd, ToolId
 from agentroute.routing.tiers.situation import Situation, sketch
 from agentroute.run.codec import GENESIS, chain, decode, encode
-from agentroute.run.events import Event, Hedged, Quarantined, RunStarted, Signalled, TierChosen
+from agentroute.run.events import Event, Hedged, ModelAsked, Quarantined, RunStarted, Signalled, TierChosen
 from agentroute.testing.faults import Fault
 from tests.properties.run_cases import play
 from tests.unit.test_planted_bugs import GALLERY, with_faults
@@ -44,7 +44,7 @@ def seen_events() -> list[Event]:
         worth=NanoUsd(100),
         detection=1.0,
     )
-    return [*played, watched, hedged, put_aside, chosen]
+    return [*played, watched, hedged, put_aside, chosen, ModelAsked(0.5, "some/model", NanoUsd(5), 70)]
 
 
 def test_every_event_comes_back_as_it_was_and_keeps_its_place_in_the_chain() -> None:

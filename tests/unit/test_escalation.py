@@ -2,16 +2,34 @@
 # pyright: reportPrivateUsage=false, reportUnknownLambdaType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import math
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import anyio
 import pytest
 
-from agentroute.errors import ConfigurationError, InputError, ToolError, UnknownRunError
+from agentroute.agent import Agent
+from agentroute.errors import AnswerLostError, ConfigurationError, InputError, ToolError, UnknownRunError
+from agentroute.graph.cost import NOTHING, Amounts
 from agentroute.graph.goal import Goal
-from agentroute.guard.budget import Budget
-from agentroute.run.events import HAND_OVER, Chosen, Suspended
-from agentroute.testing.fakes import After, FakeModel, FakeTool, Outcome, fake_compensator, fake_tool
-from agentroute.testing.faults import Fault
+from agentroute.guard.budget import Budget, Quota
+from agentroute.ids import NanoUsd, RunId, ToolId, nanos
+from agentroute.ports import Completion, Record
+from agentroute.run.codec import GENESIS, chain
+from agentroute.run.events import HAND_OVER, NO_ATTEMPT, Chosen, Event, ModelAsked, Quarantined, Suspended
+from agentroute.runtime.services import DirectCalls
+from agentroute.testing.fakes import (
+    After,
+    FakeModel,
+    FakeTool,
+    Outcome,
+    YieldingJournal,
+    fake_compensator,
+    fake_tool,
+)
+from agentroute.testing.faults import Fault, FaultyCalls
+from agentroute.testing.invariants import Case, check_run
+from agentroute.testing.virtual_time import VirtualClock, run_virtual
 from agentroute.testing.world import World
 from tests.laboratory import Experiment, bench, experiment, in_virtual_time
 
@@ -172,6 +190,163 @@ def test_a_model_that_cannot_be_afforded_is_not_asked(budget: Budget) -> None:
 def test_an_answer_of_unknown_price_costs_the_worst_case() -> None:
     done, _ = ask(model=FakeModel(['{"choice": "fair"}'], usd=None, usd_max=0.002))
     assert done.result.cost_usd == pytest.approx(0.002 + 0.01)
+
+
+@dataclass
+class Bill(FakeModel):
+    """A model whose provider says of each call what it is told to say."""
+
+    says: Completion = field(default_factory=lambda: Completion('{"choice": "fair"}', None))
+
+    async def complete(self, *_: Any, **__: Any) -> Completion:
+        self.asked.append([])
+        return self.says
+
+
+def bill(**options: Any) -> Bill:
+    """A model of escalations, 0.002 USD and 100 tokens at the worst."""
+    return Bill(['{"choice": "fair"}'], says=Completion('{"choice": "fair"}', **options))
+
+
+LIES = [
+    (bill(usd=0.5, input_tokens=10, output_tokens=5), 0.5, 15, "it charged 0.5 USD, where 0.002 are the worst case"),
+    (
+        bill(usd=0.001, input_tokens=90, output_tokens=11),
+        0.001,
+        101,
+        "it used 101 tokens, where 100 are the worst case",
+    ),
+    (bill(usd=None, input_tokens=900, disputed="it says it read 900"), 0.002, 100, "it says it read 900"),
+    (bill(usd=-1.0), 0.002, 100, "it says that a call cost -1.0 USD and 0 tokens"),
+    (bill(usd=math.nan), 0.002, 100, "it says that a call cost nan USD and 0 tokens"),
+    (bill(usd=0.0, input_tokens=-50), 0.002, 100, "it says that a call cost 0.0 USD and -50 tokens"),
+]
+
+
+@pytest.mark.parametrize(("model", "usd", "tokens", "why"), LIES, ids=[why for *_, why in LIES])
+def test_a_model_that_charges_more_than_it_may_is_put_aside_and_what_it_charged_stands(
+    model: Bill, usd: float, tokens: int, why: str
+) -> None:
+    async def main() -> None:
+        tried = bench(
+            tools(),
+            LADDER,
+            faults=[LOST],
+            model=model,
+            escalate="some/model",
+            quotas=[Quota(usd=9)],
+            budget=Budget(usd=9),
+        )
+        runs = [await tried.run(f"run-{number}") for number in range(3)]
+        (quota,) = tried.agent._services.quotas
+        assert sum(run.result.cost_usd for run in runs) == pytest.approx(usd + 3 * 0.01 + (0.04 * 2))
+        assert quota.spent.usd == sum(nanos(run.result.cost_usd) for run in runs)
+        assert quota.spent.tokens == sum(run.result.tokens for run in runs) == tokens
+        assert [choice(run).by for run in runs] == ["model", "policy", "policy"]
+        (alarm,) = [event for run in runs for event in run.of(Quarantined)]
+        assert (alarm.tool, alarm.attempt, alarm.reason) == ("some/model", NO_ATTEMPT, why)
+        assert choice(runs[1]).note == f"some/model was put aside: {why}"
+        assert dict(tried.agent.put_aside) == {"some/model": why}
+        tried.agent.reinstate("some/model")
+        assert choice(await tried.run("again")).by == "model"
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize(
+    ("answer", "usd", "tokens"),
+    [
+        ('{"choice": "fair"}', 0.001, 15),
+        ("nothing", 0.001, 15),
+        (ToolError(kind="rate_limited"), 0.0, 0),
+        (ConfigurationError("no key"), 0.0, 0),
+        (AnswerLostError("lost", kind="transient"), 0.002, 100),
+        (RuntimeError("a bug in the adapter"), 0.002, 100),
+        (After(math.inf), 0.002, 100),
+    ],
+    ids=repr,
+)
+def test_what_a_call_came_to_is_the_same_in_all_books(answer: Outcome, usd: float, tokens: int) -> None:
+    """Refused, it cost nothing; lost, it may have cost the worst case; and a call it was in any case."""
+
+    async def main() -> None:
+        model, limits = FakeModel([answer]), [Quota(usd=1), Quota(llm_calls=9)]
+        tried = bench(tools(), LADDER, faults=[LOST], model=model, escalate="some/model", quotas=limits)
+        done = await tried.run()
+        event = choice(done)
+        assert (event.spent, event.used_tokens, event.model_called) == (nanos(usd), tokens, True)
+        (asked,) = done.of(ModelAsked)
+        assert (asked.model, asked.reserved, asked.tokens) == ("some/model", 2_000_000, 100)
+        for quota in tried.agent._services.quotas:
+            assert quota.spent == Amounts(nanos(done.result.cost_usd), done.result.tokens, 1, done.result.tool_calls)
+            assert quota.reserved == NOTHING
+        assert done.result.llm_calls == 1
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01])
+@pytest.mark.parametrize("moment", [0.005, 0.5, 1.0])
+def test_a_run_that_is_cut_off_while_a_model_is_asked_pays_what_its_quota_pays(moment: float, seconds: float) -> None:
+    async def main() -> None:
+        journal, model = YieldingJournal(seconds=seconds), FakeModel([After(1.0, '{"choice": "fair"}')])
+        agent = Agent(
+            name="a",
+            tools=tools(),
+            goals=LADDER,
+            executor=FaultyCalls(DirectCalls(), [LOST], clock=VirtualClock()),
+            journal=journal,
+            clock=VirtualClock(),
+            model=model,
+            escalate="some/model",
+            quotas=[Quota(usd=1)],
+            trace=False,
+        )
+        with anyio.move_on_after(moment):
+            await agent.run(inputs={"start": "x"}, run_id="run")
+        result, (quota,) = await agent.result("run"), agent._services.quotas
+        assert quota.spent == Amounts(nanos(result.cost_usd), result.tokens, result.llm_calls, result.tool_calls)
+        assert quota.reserved == NOTHING
+        records = await journal.read(RunId("run"))
+        case = Case(run="run", graph=agent.graph, records=records, result=result)
+        assert check_run(case) == []
+        assert result.outcome == "cancelled"
+        if moment == 0.5:
+            assert (result.llm_calls, result.cost_usd, result.tokens) == (1, 0.002, 100)
+            assert [type(record.event).__name__ for record in records[-2:]] == ["ModelAsked", "RunFinished"]
+
+    run_virtual(main)
+
+
+def test_the_checker_knows_of_models_that_are_asked() -> None:
+    """Each of its complaints, by a journal that is wrong in just that."""
+
+    async def main() -> None:
+        tried = bench(tools(), LADDER, faults=[LOST], model=FakeModel(['{"choice": "fair"}']), escalate="some/model")
+        done = await tried.run()
+        records = await tried.journal.read(RunId("run"))
+        events = [record.event for record in records]
+
+        def complaints(*events: Event) -> str:
+            journal, digest = list[Record](), GENESIS
+            for number, event in enumerate(events):
+                digest = chain(digest, event)
+                journal.append(Record(number, event, digest))
+            case = Case(run="run", graph=tried.agent.graph, records=journal, result=done.result)
+            return "\n".join(map(str, check_run(case)))
+
+        assert complaints(*events) == ""
+        (asked,), (chosen,) = done.of(ModelAsked), done.of(Chosen)
+        rest = [event for event in events if event is not asked]
+        assert "that nobody meant to ask" in complaints(*rest)
+        dear = [replace(event, spent=NanoUsd(3_000_000)) if event is chosen else event for event in events]
+        assert "without an alarm" in complaints(*dear)
+        assert "the result says" in complaints(*dear)
+        aside = Quarantined(0.0, NO_ATTEMPT, ToolId("some/model"), "why")
+        assert "which has been put aside" in complaints(*events[:1], aside, *events[1:])
+        assert "cost: the result says" in complaints(*[event for event in events if event is not chosen])
+
+    run_virtual(main)
 
 
 def test_a_model_that_hangs_does_not_hold_a_run_past_its_deadline() -> None:

@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+from decimal import ROUND_CEILING, Decimal, localcontext
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentroute.adapters.models.language_model import LiteLlm
 from agentroute.adapters.models.prices import Price, Prices, Tokens
@@ -53,6 +57,89 @@ def test_a_price_per_call_is_added_once() -> None:
 def test_a_figure_that_is_no_price_is_refused(bad: float) -> None:
     with pytest.raises(DefinitionError, match="output_usd_per_million"):
         Price(input_usd_per_million=1, output_usd_per_million=bad)
+
+
+@pytest.mark.parametrize("field", ["input_usd_per_million", "output_usd_per_million", "usd_per_call"])
+def test_only_the_prices_of_caches_may_be_left_open(field: str) -> None:
+    with pytest.raises(DefinitionError, match=f"{field} must be a number, not None"):
+        Price(**{"input_usd_per_million": 1, "output_usd_per_million": 1, field: None})  # pyright: ignore[reportArgumentType]
+
+
+STEEP = Price(4, 4)
+
+
+@pytest.mark.parametrize(
+    ("above", "why"),
+    [
+        (((200, STEEP), (100, Price(2, 2))), "100 tokens must be more than 200; lowest threshold first"),
+        (((200, STEEP), (200, Price(2, 2))), "200 tokens must be more than 200"),
+        (((0, STEEP),), "0 tokens must be more than 0"),
+        (((-1, STEEP),), "-1 tokens must be more than 0"),
+        (((float("nan"), STEEP),), "must hold .tokens, Price., not .nan"),
+        ((("1", STEEP),), "must hold .tokens, Price., not .'1'"),
+        (((True, 4.0),), "must hold .tokens, Price., not .True, "),
+        (((1, 4.0),), "must hold .tokens, Price., not .1, 4.0"),
+        ((1,), "must hold .tokens, Price., not 1"),
+        ([(1, STEEP)], "must be a tuple of .tokens, Price."),
+        (((1, Price(1, 1, above=((2, STEEP),))),), "has no `above` of its own"),
+    ],
+)
+def test_thresholds_that_leave_it_open_which_price_counts_are_refused(above: Any, why: str) -> None:
+    with pytest.raises(DefinitionError, match=why):
+        Price(1, 1, above=above)
+
+
+USD = st.one_of(
+    st.floats(0, 1000), st.decimals(0, 100, places=3).map(float), st.integers(0, 50), st.sampled_from([0.1, 0.3, 1e-7])
+)
+
+
+@st.composite
+def prices(draw: st.DrawFn, *, whole: bool = True) -> Price:
+    caches = draw(st.tuples(st.none() | USD, st.none() | USD))
+    if not whole:
+        return Price(draw(USD), draw(USD), *caches)
+    thresholds = sorted(draw(st.sets(st.integers(1, 3000), max_size=3)))
+    above = tuple((tokens, draw(prices(whole=False))) for tokens in thresholds)
+    return Price(draw(USD), draw(USD), *caches, above=above, usd_per_call=draw(USD))
+
+
+COUNT = st.integers(0, 4000)
+
+
+@given(price=prices(), most=st.tuples(COUNT, COUNT), share=st.tuples(*[st.floats(0, 1)] * 4))
+def test_a_bill_within_the_bound_never_exceeds_it(
+    price: Price, most: tuple[int, int], share: tuple[float, float, float, float]
+) -> None:
+    """Not by one nano-dollar either; and it is the sum in exact decimals, rounded up."""
+    read, written = int(most[0] * share[0]), int(most[1] * share[1])
+    cached = int(read * share[2])
+    tokens = Tokens(read, written, cached, int((read - cached) * share[3]))
+    cost = price.cost(tokens)
+    assert cost <= price.worst(*most)
+    counts = [each for threshold, each in price.above if read >= threshold]
+    rate = counts[-1] if counts else price
+    per_token = [
+        (read - cached - tokens.cache_written, rate.input_usd_per_million),
+        (cached, rate.input_usd_per_million if rate.cached_usd_per_million is None else rate.cached_usd_per_million),
+        (
+            tokens.cache_written,
+            rate.input_usd_per_million
+            if rate.cache_write_usd_per_million is None
+            else rate.cache_write_usd_per_million,
+        ),
+        (written, rate.output_usd_per_million),
+    ]
+    with localcontext(prec=200):
+        total = sum(count * Decimal(str(float(usd))) for count, usd in per_token) * 1000
+        total += Decimal(str(float(price.usd_per_call))) * 10**9
+        assert cost == total.to_integral_value(ROUND_CEILING)
+
+
+def test_what_cannot_be_bounded_is_not_used_and_named() -> None:
+    """It searches as often as it likes, and bills the sources that it cites."""
+    with pytest.raises(ConfigurationError, match="holds citation_cost_per_token, which nobody can bound"):
+        LISTED.of("perplexity/sonar-deep-research")
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from fractions import Fraction
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from agentroute.errors import ConfigurationError
+from agentroute.errors import ConfigurationError, DefinitionError
 from agentroute.graph.cost import checked
 from agentroute.ids import NANOS_PER_USD, NanoUsd
 
@@ -24,6 +25,15 @@ NANOS_PER_TOKEN = 1_000
 """Nano-dollars a token costs at one USD per million tokens."""
 
 _THRESHOLD = re.compile(r"input_cost_per_token_above_(\d+)(k?)_tokens")
+
+
+_BOUNDED = re.compile(
+    r"(input|output|cache_read|cache_creation|explicit_cache_read)_"  # tokens; media, which are not sent
+    r"|cost_per_second$"  # of models that are billed by time; those without a price of tokens are not used
+    r"|search_context_cost_per_query$"  # see `_usd_per_call`
+    r"|google_maps_grounding_cost_per_query$|code_interpreter_cost_per_session$"  # only with what a call asks for
+)
+"""Names of costs in the list that a bound covers, or that no call here can incur."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,7 @@ class Price:
         service_tier: Asked for with every call, so that no other tier than the one priced here can be billed.
 
     Raises:
-        DefinitionError: A figure is negative or no number.
+        DefinitionError: A figure is negative or no number, or `above` is not thresholds with their prices, in order.
     """
 
     input_usd_per_million: float
@@ -70,29 +80,25 @@ class Price:
 
     def __post_init__(self) -> None:
         """Refuse figures no bill could be computed from."""
-        for name in (
-            "input_usd_per_million",
-            "output_usd_per_million",
-            "cached_usd_per_million",
-            "cache_write_usd_per_million",
-            "usd_per_call",
-        ):
+        for name in ("input_usd_per_million", "output_usd_per_million", "usd_per_call"):
+            checked("price", name, getattr(self, name))
+        for name in ("cached_usd_per_million", "cache_write_usd_per_million"):
             if (value := getattr(self, name)) is not None:
                 checked("price", name, value)
+        _check_above(self.above)
 
     def cost(self, tokens: Tokens) -> NanoUsd:
-        """Price of a call, in nano-dollars, rounded up."""
+        """Price of a call, in nano-dollars, rounded up; exact, so never above the worst case."""
         price = self._at(tokens.read)
         cached = min(tokens.cached, tokens.read)
         cache_written = min(tokens.cache_written, tokens.read - cached)
         usd_per_million = (
-            (tokens.read - cached - cache_written) * price.input_usd_per_million
-            + cached * _or(price.cached_usd_per_million, price.input_usd_per_million)
-            + cache_written * _or(price.cache_write_usd_per_million, price.input_usd_per_million)
-            + tokens.written * price.output_usd_per_million
+            (tokens.read - cached - cache_written) * _exact(price.input_usd_per_million)
+            + cached * _exact(_or(price.cached_usd_per_million, price.input_usd_per_million))
+            + cache_written * _exact(_or(price.cache_write_usd_per_million, price.input_usd_per_million))
+            + tokens.written * _exact(price.output_usd_per_million)
         )
-        nano_usd = usd_per_million * NANOS_PER_TOKEN + self.usd_per_call * NANOS_PER_USD
-        return NanoUsd(ceil(round(nano_usd, 6)))  # without the noise that floats leave in the last digits
+        return NanoUsd(ceil(usd_per_million * NANOS_PER_TOKEN + _exact(self.usd_per_call) * NANOS_PER_USD))
 
     def worst(self, read: int, written: int) -> NanoUsd:
         """Upper bound for a call of at most so many tokens, at the dearest rates they meet, in nano-dollars."""
@@ -104,6 +110,34 @@ class Price:
     def _at(self, read: int) -> "Price":
         reached = [price for threshold, price in self.above if read >= threshold]
         return reached[-1] if reached else self
+
+
+@lru_cache(1024)
+def _exact(usd: float) -> Fraction:
+    """A price as it was written, in decimals, and not as it is kept in binary."""
+    return Fraction(repr(float(usd)))
+
+
+def _check_above(above: object) -> None:
+    """Refuse thresholds that leave it open which price counts.
+
+    Raises:
+        DefinitionError: With what is wrong.
+    """
+    if not isinstance(above, tuple):
+        raise DefinitionError("price", f"above must be a tuple of (tokens, Price), not {above!r}")
+    before = 0
+    for step in cast("tuple[object, ...]", above):
+        match step:
+            case (int() as tokens, Price(above=())) if not isinstance(tokens, bool):
+                pass
+            case (int(), Price()):
+                raise DefinitionError("price", "above: a price in it has no `above` of its own")
+            case _:
+                raise DefinitionError("price", f"above must hold (tokens, Price), not {step!r}")
+        if tokens <= before:
+            raise DefinitionError("price", f"above: {tokens} tokens must be more than {before}; lowest threshold first")
+        before = tokens
 
 
 def _or(value: float | None, default: float) -> float:
@@ -143,8 +177,10 @@ class Prices:
             return price
         if (price := _listed(model)) is not None:
             return price
+        extras = _unbounded(listing(model) or {})
+        why = f"holds {', '.join(extras)}, which nobody can bound beforehand" if extras else "is not known"
         raise ConfigurationError(
-            f"the price of model {model!r} is not known, and no call counts as free. Give it one, with "
+            f"the price of model {model!r} {why}, and no call counts as free. Give it one, with "
             "Agent(model=...) or llm_step(language_model=...): LiteLlm("
             f'prices=Prices({{"{model}": Price(input_usd_per_million=..., output_usd_per_million=...)}}))'
         )
@@ -153,7 +189,7 @@ class Prices:
 @cache
 def _listed(model: str) -> Price | None:
     entry = listing(model)
-    if entry is None or entry.get("mode") not in CHAT_MODES:
+    if entry is None or entry.get("mode") not in CHAT_MODES or _unbounded(entry):
         return None
     price = _tiered(entry) or _flat(entry)
     # A zero in the list stands for "billed otherwise" (by the second, by the seat), not for a gift.
@@ -162,6 +198,11 @@ def _listed(model: str) -> Price | None:
     # OpenAI bills a project's calls at another tier if its settings say so, unless the call names one.
     tier = "default" if entry.get("litellm_provider") == "openai" else None
     return replace(price, usd_per_call=_usd_per_call(model, entry), service_tier=tier)
+
+
+def _unbounded(entry: Mapping[str, Any]) -> list[str]:
+    """What a model charges for besides tokens and what is asked for with a call, such as sources that it cites."""
+    return sorted(key for key, value in entry.items() if "cost" in key and value and not _BOUNDED.match(key))
 
 
 def _usd_per_call(model: str, entry: Mapping[str, Any]) -> float:

@@ -17,6 +17,7 @@ from agentroute.run.events import (
     AttemptSucceeded,
     Chosen,
     Hedged,
+    ModelAsked,
     Option,
     Rerouted,
     RouteChosen,
@@ -44,6 +45,12 @@ class Totals:
     model_calls: int = 0
     tokens: int = 0
     spent: int = 0
+
+    def count_asking(self, event: ModelAsked, times: int = 1) -> None:
+        """Count a model that is asked to choose, at its worst; take it back, `times` -1, once it is known better."""
+        self.spent += times * event.reserved
+        self.tokens += times * event.tokens
+        self.model_calls += times
 
     def count_choice(self, event: Chosen) -> None:
         """Count a choice from the menu."""
@@ -227,6 +234,13 @@ def choice(event: Chosen, mask: Mask) -> Attributes:
     if event.note:
         attributes[semconv.NOTE] = mask(event.note)
     return attributes
+
+
+def asking(event: ModelAsked) -> Attributes:
+    """A model that was asked, and nobody waited for its answer."""
+    cost: Attributes = {semconv.COST_USD: dollars(event.reserved)} if event.reserved else {}
+    note = f"cut off while {event.model} was asked"
+    return {semconv.MODEL_CALLED: True, semconv.NOTE: note} | cost | _tokens(event.tokens)
 
 
 def menu(options: Sequence[Option], reason: str, mask: Mask) -> Attributes:

@@ -23,6 +23,7 @@ from agentroute.run.events import (
     GuardClosed,
     Hedged,
     LateResultFenced,
+    ModelAsked,
     Quarantined,
     Rerouted,
     Resumed,
@@ -119,6 +120,7 @@ class RunSpans:
     _retries: dict[ToolId, Retried] = field(default_factory=dict[ToolId, Retried])
     _detours: list[Detour] = field(default_factory=list[Detour])
     _waiting: Draft | None = None
+    _asking: ModelAsked | None = None
     _totals: Totals = field(default_factory=Totals)
     _routed: bool = False
     _decisions: int = 0
@@ -168,6 +170,9 @@ class RunSpans:
                 self._quarantined(event)
             case LateResultFenced():
                 self._fenced(event)
+            case ModelAsked():
+                self._asking = event
+                self._totals.count_asking(event)
             case Chosen():
                 self._chosen(event)
             case Suspended():
@@ -383,6 +388,9 @@ class RunSpans:
         )
 
     def _chosen(self, event: Chosen) -> None:
+        if self._asking is not None:
+            self._totals.count_asking(self._asking, -1)
+            self._asking = None
         self._totals.count_choice(event)
         attributes = describe.choice(event, self._text)
         self._note(semconv.ESCALATE_SPAN, event.at, attributes, links=self._failed_links())
@@ -418,6 +426,8 @@ class RunSpans:
 
     def _finished(self, event: RunFinished) -> None:
         at = self.at(event.at)
+        if self._asking is not None:
+            self._note(semconv.ESCALATE_SPAN, event.at, describe.asking(self._asking), links=self._failed_links())
         self._close_all(at)
         self.root.set(self._totals.attributes() | describe.end(event, self._text))
         failed = event.outcome in {"escalated", "cancelled"}

@@ -42,7 +42,12 @@ from agentroute.testing.invariants.canonical import decision_journal
 from agentroute.testing.invariants.case import Case, Result, Violation
 from agentroute.testing.invariants.effects import RAN, doubts_are_settled_first, effects_are_single, sagas_run_backwards
 from agentroute.testing.invariants.ending import ends_in_time, ends_once
-from agentroute.testing.invariants.money import budget_is_kept, charges_are_covered, nobody_put_aside_is_called
+from agentroute.testing.invariants.money import (
+    budget_is_kept,
+    charges_are_covered,
+    models_are_covered,
+    nobody_put_aside_is_called,
+)
 from agentroute.testing.invariants.tiers import tiers_are_chosen
 from agentroute.testing.invariants.truth import effects_are_owned, outcome_is_earned, result_is_true, undetectable
 
@@ -70,6 +75,7 @@ CHECKS: tuple[Check, ...] = (
     effects_are_owned,
     budget_is_kept,
     charges_are_covered,
+    models_are_covered,
     nobody_put_aside_is_called,
     effects_are_single,
     doubts_are_settled_first,

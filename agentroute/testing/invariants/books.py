@@ -9,6 +9,7 @@ from agentroute.run.events import (
     AttemptSucceeded,
     Chosen,
     LateResultFenced,
+    ModelAsked,
     Rerouted,
     Retried,
     Verified,
@@ -52,7 +53,9 @@ def result_matches_books(account: Account) -> Found:
         return
     lives = account.lives.values()
     spent = sum(life.end.spent for life in lives if life.end is not None)
-    spent += sum(event.spent for event in account.events if isinstance(event, Chosen))
+    choices = [event for event in account.events if isinstance(event, Chosen)]
+    unanswered = _unanswered(account)
+    spent += sum(event.spent for event in choices) + sum(event.reserved for event in unanswered)
     said = {
         "outcome": account.finished.outcome if account.finished is not None else "escalated",
         "cost": spent,
@@ -60,10 +63,12 @@ def result_matches_books(account: Account) -> Found:
         "retries": sum(isinstance(event, Retried) for event in account.events),
         "reroutes": sum(isinstance(event, Rerouted) for event in account.events),
         "llm_calls": sum(life.started.calls_model for life in lives if _was_made(life))
-        + sum(event.model_called for event in account.events if isinstance(event, Chosen)),
+        + sum(event.model_called for event in choices)
+        + len(unanswered),
         "tool_calls": sum(map(_was_made, lives)),
         "tokens": sum(life.end.used_tokens for life in lives if life.end is not None)
-        + sum(event.used_tokens for event in account.events if isinstance(event, Chosen)),
+        + sum(event.used_tokens for event in choices)
+        + sum(event.tokens for event in unanswered),
         "artifacts": at_hand(account),
         "route": _completed(account),
     }
@@ -82,6 +87,17 @@ def result_matches_books(account: Account) -> Found:
     for what, value in said.items():
         if told[what] != value:
             yield 6, f"{what}: the result says {told[what]!r}, the journal {value!r}"
+
+
+def _unanswered(account: Account) -> list[ModelAsked]:
+    """Models that were asked to choose, and the run was over before they had."""
+    open_: list[ModelAsked] = []
+    for event in account.events:
+        if isinstance(event, ModelAsked):
+            open_.append(event)
+        elif isinstance(event, Chosen):
+            open_.clear()
+    return open_
 
 
 def _was_made(life: Life) -> bool:

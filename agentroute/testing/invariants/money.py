@@ -3,12 +3,14 @@
 from agentroute.graph.cost import NOTHING, Amounts
 from agentroute.ids import nanos
 from agentroute.run.events import (
+    NO_ATTEMPT,
     AttemptAbandoned,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
     Chosen,
     Event,
+    ModelAsked,
     Quarantined,
     Rerouted,
 )
@@ -57,14 +59,23 @@ class _Books:
                 self.spent = self.spent.plus(used)
                 if event.attempt in self.alarmed:
                     self.overcharged = self.overcharged.plus(Amounts(*(max(0, x) for x in used.minus(held))))
+            case ModelAsked():
+                self.held[NO_ATTEMPT] = Amounts(event.reserved, event.tokens, 1)
             case Chosen():
-                self.spent = self.spent.plus(Amounts(event.spent, event.used_tokens, int(event.model_called)))
+                self._chosen(event)
             case _:
                 pass
 
+    def _chosen(self, event: Chosen) -> None:
+        held = self.held.pop(NO_ATTEMPT, NOTHING)
+        used = Amounts(event.spent, event.used_tokens, int(event.model_called))
+        self.spent = self.spent.plus(used)
+        if NO_ATTEMPT in self.alarmed:
+            self.overcharged = self.overcharged.plus(Amounts(*(max(0, x) for x in used.minus(held))))
+
     def look(self, event: Event) -> Found:
         """Add up after an event. What was charged above somebody's word stands; nothing may begin on its strength."""
-        beyond = NOTHING if isinstance(event, AttemptStarted) else self.overcharged
+        beyond = NOTHING if isinstance(event, (AttemptStarted, ModelAsked)) else self.overcharged
         for used, limit, more, unit in zip(self.total, self.limits, beyond, UNITS, strict=True):
             if limit is not None and used > limit + more:
                 yield 3, f"at {event.at:g} s {used} {unit} are spent or reserved of {limit + more}"
@@ -100,6 +111,30 @@ def _is_covered(life: Life, *, alarmed: bool) -> Found:
         yield 3, f"{name} used {life.end.used_tokens} tokens, more than the {held.tokens} reserved, without an alarm"
 
 
+def models_are_covered(account: Account) -> Found:
+    """A model is asked to choose only after that is on record, and uses no more than is held back, but for an alarm."""
+    asked, alarmed = None, NO_ATTEMPT in _alarmed(account)
+    for event in account.events:
+        match event:
+            case ModelAsked():
+                asked = event
+            case Chosen(model_called=True) if asked is None:
+                yield 6, f"at {event.at:g} s a model has chosen that nobody meant to ask"
+            case Chosen():
+                held, used = (
+                    (0, 0) if asked is None else (asked.reserved, asked.tokens),
+                    (event.spent, event.used_tokens),
+                )
+                if not alarmed and any(much > most for much, most in zip(used, held, strict=True)):
+                    yield (
+                        3,
+                        f"the choice at {event.at:g} s used {used}, more than the {held} reserved, without an alarm",
+                    )
+                asked = None
+            case _:
+                pass
+
+
 def nobody_put_aside_is_called(account: Account) -> Found:
     """Who has charged more than it may, or told lies about it, is not called again by the run that has seen it."""
     put_aside: set[str] = set()
@@ -109,6 +144,8 @@ def nobody_put_aside_is_called(account: Account) -> Found:
                 put_aside.add(event.tool)
             case AttemptStarted() if event.tool in put_aside and _was_called(account, event.attempt):
                 yield 3, f"attempt {event.attempt} calls {event.tool}, which has been put aside"
+            case ModelAsked() if event.model in put_aside:
+                yield 3, f"at {event.at:g} s {event.model} is asked, which has been put aside"
             case _:
                 pass
 
