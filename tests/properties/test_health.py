@@ -107,13 +107,19 @@ by so much more. A hundredth fades in a whole beat, of a part of the weight."""
 USUALLY_QUICKER = ToolSpec(ToolId("t"), cost=Cost(usd=0.01, latency_s=1.0, risk=0.1), effect="read")
 ONE_FAILS_ONE_IS_SLOW = [*[Act(0.0, "work", 0.01)] * 5, Act(0.0, "fail", 0.01), Act(101.0, "work", 10.0)]
 QUICK_THEN_ONE_HANGS = [*[Act(0.0, "work", 0.01)] * 6, Act(0.0, "hang", 0.01), Act(0.0, "forget", 10.0)]
+BACK_AT_LAST = [*[Act(0.0, "work", 0.01)] * 6, *[Act(0.0, "fail", 0.01)] * 5, Act(86.0, "forget", 10.0)]
 
 
+@example(history=BACK_AT_LAST, tool=USUALLY_QUICKER)
 @example(history=QUICK_THEN_ONE_HANGS, tool=USUALLY_QUICKER)
 @example(history=ONE_FAILS_ONE_IS_SLOW, tool=USUALLY_QUICKER)
 @given(history=histories, tool=tools)
 def test_good_behaviour_never_worsens_a_standing(history: list[Act], tool: ToolSpec) -> None:
-    """A call that works, as fast as declared and as any before, leaves the tool as it was at worst."""
+    """A call that works, as fast as declared and as any before, leaves the tool as it was at worst.
+
+    What it weighs is compared only where it can be called as freely: one that is back weighs a little more than one
+    that somebody has to try, and yet stands better.
+    """
     fastest = min(tool.cost.latency_s, *(act.took_s for act in history), 1.0)
     good, silent = Life(tool).live(history), Life(tool).live(history)
     good.act(Act(0.0, "work", fastest))
@@ -121,7 +127,7 @@ def test_good_behaviour_never_worsens_a_standing(history: list[Act], tool: ToolS
     *out, weight = good.standing()
     *silent_out, silent_weight = silent.standing()
     assert out <= silent_out
-    assert weight <= silent_weight * (1 + OF_A_BEAT)
+    assert out < silent_out or weight <= silent_weight * (1 + OF_A_BEAT)
 
 
 @given(history=histories, tool=tools, fast_s=st.floats(0.001, 30.0), slower_s=st.floats(0.0, 30.0))
