@@ -81,7 +81,7 @@ class HealthBoard:
 
         Args:
             settings: How quickly trust is lost and regained.
-            alternatives: Other tools that produce something each tool produces.
+            alternatives: For each tool that makes something, the others that make the same; () for the only way.
         """
         self.settings = settings
         self.version = 0
@@ -229,7 +229,7 @@ class HealthBoard:
         standings = self._entry(tool).standings
         reopens = max(standing.breaker.reopens_at() for standing in standings)
         if reopens > now and self._is_last_way(tool, now):
-            reopens = max(min(s.breaker.reopens_at(), (s.breaker.opened_at or now) + PANIC_S) for s in standings)
+            reopens = max(standing.breaker.reopens_at(early_s=PANIC_S) for standing in standings)
         return max(now, reopens, *(standing.limit.opens_at(now) for standing in standings))
 
     def admits_retry(self, tool: ToolSpec, now: float) -> bool:
@@ -654,13 +654,17 @@ class HealthBoard:
         """Expected share of failing calls, by the worst record.
 
         Half-open, a tool whose calls change nothing that could not be done twice weighs as if the outage were over:
-        somebody has to find out, and it is one call per cool-down.
+        somebody has to find out, and it is one call per cool-down. Open, the only way to what it makes weighs as what
+        hardly ever works: it may be called now and then, but there may be other ways to the goal.
         """
         worst, risk, shift, fading, beat = 0.0, known.risk, known.more_risk, self._fading, self._beat(now)
         late, meanwhile = overdue
         for standing in entry.standings:
             record, breaker = standing.known(beat).reliability, standing.breaker
-            half_open = breaker.opened_at is not None and breaker.state(now) == "half-open"
+            state = "closed" if breaker.opened_at is None else breaker.state(now)
+            if state == "open" and self._alternatives.get(tool.name) == ():
+                return LIKELIEST_FAILURE
+            half_open = state == "half-open"
             if not (record.burst_failed or late) or (half_open and tool.effect != "once"):
                 found = record.habit(risk, beat, fading, shift=shift)
             else:
@@ -691,15 +695,27 @@ class HealthBoard:
         return found
 
     def _is_last_way(self, tool: ToolSpec, now: float) -> bool:
-        """Whether every alternative of a tool is out too, and this is the one that would be back first.
+        """Whether everything that could take a tool's place is out too, and this is the one that would be back first.
 
-        The cap on ejections: of several ways to the same artifact, breakers may shut all but one. The last is called
-        now and then even so, instead of after a cool-down that may have grown to minutes.
+        The cap on ejections: of all ways to an artifact, breakers may shut all but one. The last, which may be the only
+        one there ever was, is called now and then even so, instead of after a cool-down that may have grown to minutes.
+        Who was asked to wait, or was put aside, cannot be that one. Tools that must be called once only are no way to
+        find out: those are called early only as one of several that breakers have shut.
         """
-        others = self._alternatives.get(tool.name, ())
-        if not others or not all(self.is_open(other, now) for other in others):
+        others = self._alternatives.get(tool.name)
+        if others is None or (tool.effect == "once" and not others):
+            return False
+        if tool.effect != "once":
+            others = [other for other in others if not self._is_kept_out(other, now)]
+        if not all(self.is_open(other, now) for other in others):
             return False
         return min((self._reopens_at(spec), spec.name) for spec in (tool, *others))[1] == tool.name
+
+    def _is_kept_out(self, tool: ToolSpec, now: float) -> bool:
+        """Whether something else than a breaker keeps a tool out, and for longer than the last way has to wait."""
+        if tool.name in self.quarantined:
+            return True
+        return any(standing.limit.opens_at(now) > now + PANIC_S for standing in self._entry(tool).standings)
 
     def _reopens_at(self, tool: ToolSpec) -> float:
         return max(standing.breaker.reopens_at() for standing in self._entry(tool).standings)

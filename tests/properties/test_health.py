@@ -20,6 +20,7 @@ from agentroute.routing.entry import Ticket
 from agentroute.routing.headroom import RateLimit
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
+from agentroute.routing.reports import Subject
 from agentroute.routing.signals import PRIORITIES, HealthSignal, foremost
 
 RATES = Rates(usd_per_second=0.01)
@@ -534,12 +535,99 @@ def test_the_last_of_several_ways_is_called_every_second_however_long_its_cool_d
     assert board.admits(one, 2.1)
 
 
-def test_without_an_alternative_there_is_no_panic() -> None:
-    board, tool = HealthBoard(Health(cool_down_s=60.0)), spec()
-    while board.admits(tool, 0.0):
-        board.fail(board.begin(tool, 0.0), 0.0)
+def breakdown(board: HealthBoard, tool: ToolSpec, now: float) -> None:
+    while board.admits(tool, now):
+        board.fail(board.begin(tool, now), now)
+
+
+def test_the_only_way_there_is_is_called_every_second_however_long_its_cool_down() -> None:
+    tool = spec()
+    board = HealthBoard(Health(cool_down_s=60.0), alternatives={tool.name: ()})
+    breakdown(board, tool, 0.0)
+    assert [board.admits(tool, at) for at in (0.0, 0.9, 1.0)] == [False, False, True]
+    assert board.back_at(tool, 0.0) == 1.0
+    assert board.weight(tool, RATES, 1.0) > 15 * board.weight(tool, RATES, 1e6), "there may be other ways to the goal"
+    calls = 0
+    for tenths in range(10, 610):
+        if board.admits(tool, tenths / 10):
+            board.fail(board.begin(tool, tenths / 10), tenths / 10)
+            calls += 1
+    assert calls == 60, "once a second, all runs together"
+
+
+@pytest.mark.parametrize("effect", ["read", "once"])
+def test_the_way_that_breakers_alone_shut_is_the_last_one_if_all_others_may_not_be_called(effect: str) -> None:
+    """Asked to wait for an hour, or put aside: what is left is what nobody has forbidden; but no experiments."""
+    one, two, three = spec("a", effect=effect), spec("b"), spec("c")
+    board = HealthBoard(
+        Health(cool_down_s=60.0),
+        alternatives={one.name: (two, three), two.name: (one, three), three.name: (one, two)},
+    )
+    breakdown(board, one, 0.0)
+    board.quarantine(three.name, "it charged too much")
+    assert not board.admits(one, 1.0), "there is another way"
+    board.fail(board.begin(two, 0.0), 0.0, rate_limited=True, retry_after_s=1.5)
+    assert not board.admits(one, 1.0), "there will be another way in half a second"
+    board.fail(board.begin(two, 1.5), 1.5, rate_limited=True, retry_after_s=3600.0)
+    assert board.admits(one, 2.0) == (effect == "read")
+    assert board.back_at(one, 2.0) == (2.0 if effect == "read" else 60.0)
+    assert not board.admits(two, 2.0)
+
+
+def test_what_must_not_be_done_twice_is_not_called_early_because_there_is_nothing_else() -> None:
+    tool = spec(effect="once")
+    board = HealthBoard(Health(cool_down_s=60.0), alternatives={tool.name: ()})
+    breakdown(board, tool, 0.0)
     assert not board.admits(tool, 59.0)
     assert board.back_at(tool, 0.0) == 60.0
+
+
+def test_what_is_no_way_to_anything_is_not_the_last_one() -> None:
+    board, tool = HealthBoard(Health(cool_down_s=60.0), alternatives={}), spec()
+    breakdown(board, tool, 0.0)
+    assert not board.admits(tool, 59.0)
+    assert board.back_at(tool, 0.0) == 60.0
+
+
+ways = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from([0.0, 0.3, 1.0, 5.0, 30.0, 400.0]),
+        st.sampled_from(["work", "fail", "fail", "fail", "limit", "forget", "aside"]),
+    ),
+    max_size=60,
+)
+
+
+@given(game=ways, count=st.integers(1, 3))
+def test_of_all_ways_to_something_one_can_be_called_within_a_second(
+    game: list[tuple[int, float, str]], count: int
+) -> None:
+    """Unless all are asked to wait or put aside. And none is called again within a second of a call that failed."""
+    specs = [spec(name) for name in "abc"[:count]]
+    board = HealthBoard(
+        Health(cool_down_s=2.0), alternatives={s.name: tuple(o for o in specs if o is not s) for s in specs}
+    )
+    board.know(specs)
+    now, last = 0.0, dict[ToolId, float]()
+    for which, pause_s, ending in game:
+        now, tool = now + pause_s, specs[which % count]
+        if ending == "aside":
+            board.quarantine(tool.name, "too dear")
+        elif board.admits(tool, now):
+            if board.is_open(tool, now):
+                assert now - last.get(tool.name, -math.inf) >= 1.0 - 1e-6
+            last[tool.name] = now if ending == "fail" else -math.inf
+            Life(tool, board, now).end(board.begin(tool, now), ending)  # pyright: ignore[reportArgumentType]
+        standings = [(each, board.standing_of(Subject("tool", each.name))) for each in specs]
+        free = [
+            each
+            for each, standing in standings
+            if each.name not in board.quarantined and standing is not None and now >= standing.limit.opens_at(now)
+        ]
+        assert not free or min(board.back_at(each, now) for each in free) <= now + 1.0
+        later = now + 1.0
+        assert not free or any(board.admits(each, later) for each in free)
 
 
 # -------------------------------------------------------------------- calls under way

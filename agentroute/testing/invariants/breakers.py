@@ -12,7 +12,7 @@ from agentroute.graph.tool import ToolSpec
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.ids import ToolId
 from agentroute.routing.health import Health
-from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptSucceeded, Hedged
+from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptSucceeded, Hedged, Quarantined
 from agentroute.testing.faults import Seen
 from agentroute.testing.invariants.case import Case, Violation
 
@@ -186,7 +186,7 @@ def check_breakers(cases: Sequence[Case], seen: Iterable[Seen]) -> list[Violatio
         return []
     graph = cases[0].graph
     tiers = {spec.name for specs in graph.tiers.values() for spec in specs} if cases[0].chooses_tiers else set[ToolId]()
-    return list(_replay(graph, _ends(cases), seen, cases[0].health, tiers))
+    return list(_replay(cases, seen, tiers))
 
 
 def _ends(cases: Sequence[Case]) -> dict[tuple[str, int], Outcome]:
@@ -202,21 +202,23 @@ def _ends(cases: Sequence[Case]) -> dict[tuple[str, int], Outcome]:
     return ends
 
 
-def _replay(
-    graph: ToolGraph,
-    ends: Mapping[tuple[str, int], Outcome],
-    seen: Iterable[Seen],
-    health: Health,
-    tiers: Container[ToolId],
-) -> Iterator[Violation]:
-    shadows = {name: _Shadow(health, _Suspicion(health)) for spec in graph.tools.values() for name in _judged(spec)}
+def _put_aside(cases: Sequence[Case]) -> set[ToolId]:
+    """Tools that were put aside at some time, for what they charged."""
+    events = (record.event for case in cases for record in case.records)
+    return {event.tool for event in events if isinstance(event, Quarantined)}
+
+
+def _replay(cases: Sequence[Case], seen: Iterable[Seen], tiers: Container[ToolId]) -> Iterator[Violation]:
+    graph, ends, aside = cases[0].graph, _ends(cases), _put_aside(cases)
+    ways, others = graph.routable.values(), [way for name, way in graph.routable.items() if name not in aside]
+    shadows = _shadows(graph, cases[0].health)
     epochs: dict[tuple[int, str], int] = {}
     moments = [(call.order, True, call) for call in seen]
     moments += [(call.end_order, False, call) for call in seen if call.end_order is not None]
     for _, begins, call in sorted(moments, key=lambda moment: moment[0]):
         spec = graph.tools[ToolId(call.tool)]
         end = ends.get((call.run, call.attempt))
-        last_way = begins and _is_last_way(spec, graph.routable.values(), shadows, call.at)
+        last_way = begins and any(_is_last_way(spec, each, shadows, call.at) for each in (ways, others))
         for name in _judged(spec):
             shadow = shadows[name]
             if not begins:
@@ -232,17 +234,30 @@ def _replay(
             epochs[call.order, name] = shadow.begin(call.order, call.at)
 
 
+def _shadows(graph: ToolGraph, health: Health) -> dict[str, _Shadow]:
+    names = {name for spec in graph.tools.values() for name in _judged(spec)}
+    return {name: _Shadow(health, _Suspicion(health)) for name in names}
+
+
 def _judged(spec: ToolSpec) -> list[str]:
     """Whose breakers a call of the tool has to pass."""
     return [f"tool {spec.name}", *([f"provider {spec.provider}"] if spec.provider else [])]
 
 
 def _is_last_way(spec: ToolSpec, specs: Iterable[ToolSpec], shadows: Mapping[str, _Shadow], at: float) -> bool:
-    """Whether all that produce the same are out, and this is the one that would be back first."""
-    ways = [other for other in specs if other is spec or set(other.produces) & set(spec.produces)]
-    back = {other.name: max(shadows[name].back() for name in _judged(other)) for other in ways}
+    """Whether all that produce the same are out, and of those only a breaker shuts this one would be back first.
+
+    What must not be done twice is no way to find out whether the only way works again.
+    """
+    makers = [each for each in specs if set(each.produces) & set(spec.produces)]
+    others = [other for other in makers if other is not spec]
+    if spec not in makers or (spec.effect == "once" and not others):
+        return False
+    if spec.effect != "once":
+        others = [other for other in others if shadows[f"tool {other.name}"].limited_until <= at + PANIC_S - SLACK_S]
+    back = {other.name: max(shadows[name].back() for name in _judged(other)) for other in (spec, *others)}
     everything_out = all(at < when - SLACK_S for when in back.values())
-    return len(ways) > 1 and everything_out and min(back, key=lambda name: (back[name], name)) == spec.name
+    return everything_out and min(back, key=lambda name: (back[name], name)) == spec.name
 
 
 def _verdict(end: Outcome | None, *, tier: bool) -> bool | None:
