@@ -367,11 +367,13 @@ class HealthBoard:
         self._settle(entry, known, beat, now)
         changes = own.changes + entry.shared.changes
         own.worked += 1
+        own.limit.work()
         if said is not None:
             self.hear(ticket, said, now)
         taken = [*_taken(known, now - begun), None]
         for standing, generation, measure in zip(entry.standings, ticket.generations, taken, strict=False):
             standing.worked_from = max(standing.worked_from, begun)
+            standing.refusals.end()
             left = None if _is_cold(standing, begun) else measure
             is_planned.append(self._is_planned(ticket, standing, generation, now))
             if left is not None and not (is_planned[-1] and standing.is_usual(number, left, beat)):
@@ -421,7 +423,8 @@ class HealthBoard:
     ) -> None:
         """Note that the call failed for reasons that say something about the tool.
 
-        A rate limit is a request to wait, not a fault: it closes the tool for a while and leaves its record alone.
+        A rate limit is a request to wait, not a fault: it closes the tool for a while and leaves its record alone. If
+        nobody says for how long, it is twice as long each time, until a call works.
 
         Args:
             ticket: The call.
@@ -431,21 +434,44 @@ class HealthBoard:
             timed_out: It was given up: whatever it would have taken, it took at least so long.
         """
         if rate_limited:
-            wait = self.settings.backoff_s if retry_after_s is None else retry_after_s
-            ticket.entry.own.limit.wait(now + wait)
+            if retry_after_s is None:
+                ticket.entry.own.limit.refuse(ticket.begun, now, self.settings.backoff_s)
+            else:
+                ticket.entry.own.limit.wait(now + retry_after_s)
             ticket.entry.own.changed()
             self.version += 1
             self.forget(ticket)
             return
+        self._blame(ticket, (True, True), now, timed_out=timed_out)
+
+    def refuse(self, ticket: Ticket, now: float) -> None:
+        """Note that the call was refused for good, which another one need not be: for its inputs, as it seems.
+
+        That says nothing of a tool, or of its provider, until there have been too many in a row (`Refusals`); from then
+        on, each counts as a failure.
+        """
+        blamed: list[bool] = []
+        for standing, generation in zip(ticket.standings, ticket.generations, strict=False):
+            standing.changed()
+            blamed.append(generation == standing.breaker.generation and standing.refusals.refuse())
+        if any(blamed):
+            self._blame(ticket, blamed, now)
+        else:
+            self.forget(ticket)
+
+    def _blame(self, ticket: Ticket, blamed: Sequence[bool], now: float, *, timed_out: bool = False) -> None:
+        """Count a failure for those of the tool's records that are to blame."""
         self._landed(ticket, now)
         entry, known, beat = ticket.entry, ticket.expected, self._beat(now)
         self._settle(entry, known, beat, now)
         if timed_out:
             for standing, taken in zip(entry.standings, _taken(known, now - ticket.begun), strict=False):
                 standing.took(ticket.number, taken, beat, now, given_up=True)
-        for standing, generation in zip(entry.standings, ticket.generations, strict=False):
+        for standing, generation, is_to_blame in zip(entry.standings, ticket.generations, blamed, strict=False):
             breaker, reliability = standing.breaker, standing.figures.reliability
-            if generation != breaker.generation:
+            if not is_to_blame:
+                breaker.forget(generation)
+            if not is_to_blame or generation != breaker.generation:
                 continue
             standing.changed()
             standing.failed_at = now

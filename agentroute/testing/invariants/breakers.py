@@ -21,6 +21,7 @@ MOST_PROBES = 3
 GOOD_CONDUCT = 10
 PANIC_S = 1.0
 LONGEST_WAIT_S = 3600.0
+LONGEST_GUESS_S = 60.0
 
 SLACK_S = 1e-9
 """Rounding of differences between times."""
@@ -73,6 +74,27 @@ class _Suspicion:
 
 
 @dataclass(slots=True)
+class _Refusals:
+    """Calls that failed for good, by what the design says: one in ten thousand rows as long as this comes by chance."""
+
+    row: int = 0
+    past: list[float] = field(default_factory=lambda: [0.0, 0.0])  # all, and those that another one came after
+
+    def beyond_chance(self) -> bool:
+        """Add one; True if the row is too long by now."""
+        self.row += 1
+        every, again = self.past
+        return max(0.3, (3 + again) / (10 + every)) ** self.row <= 1e-4 * (1 + SLACK)
+
+    def over(self) -> None:
+        """A call has worked."""
+        if self.row:
+            every = self.past[0] + self.row
+            self.past = [min(every, 200), (self.past[1] + self.row - 1) * min(1, 200 / every)]
+        self.row = 0
+
+
+@dataclass(slots=True)
 class _Shadow:
     """A breaker as the design has it, kept beside the real one."""
 
@@ -89,6 +111,9 @@ class _Shadow:
     probe: tuple[int, float] | None = None
     limited_at: float = float("-inf")
     limited_until: float = float("-inf")
+    unsaid: int = 0
+    unsaid_at: float = float("-inf")
+    refusals: _Refusals = field(default_factory=_Refusals)
 
     def cool_down(self) -> float:
         """Seconds that it stays open this time."""
@@ -129,13 +154,25 @@ class _Shadow:
     def limit(self, call: Seen, end: Outcome | None) -> None:
         """Note that the tool asked to wait, if it did."""
         if isinstance(end, AttemptFailed) and end.kind == "rate_limited":
-            wait = self.health.backoff_s if end.retry_after_s is None else end.retry_after_s
-            self.limited_at = call.ended or call.at
-            self.limited_until = max(self.limited_until, self.limited_at + min(wait, LONGEST_WAIT_S))
+            at = call.ended or call.at
+            wait = self._guess(call.at, at) if end.retry_after_s is None else end.retry_after_s
+            self.limited_at = at
+            self.limited_until = max(self.limited_until, at + min(wait, LONGEST_WAIT_S))
+        elif isinstance(end, AttemptSucceeded):
+            self.unsaid = 0
+
+    def _guess(self, begun: float, at: float) -> float:
+        """Seconds to wait where nobody says how many: twice as many each time, of calls at the same time once."""
+        if begun > self.unsaid_at:
+            self.unsaid, self.unsaid_at = self.unsaid + 1, at
+        first = self.health.backoff_s
+        return min(first * 2 ** min(max(self.unsaid, 1) - 1, 40), max(LONGEST_GUESS_S, first))
 
     def end(self, call: Seen, epoch: int, risk: float, *, worked: bool | None) -> None:
         """Note how a call ended; if the breaker has changed since it began, that can only speak for the tool."""
         at = call.ended or call.at
+        if worked:
+            self.refusals.over()
         if epoch != self.epoch:
             if worked and epoch == self.epoch - 1 and call.at >= self.suspect_from:
                 self._acquit()
@@ -224,9 +261,10 @@ def _replay(cases: Sequence[Case], seen: Iterable[Seen], tiers: Container[ToolId
             if not begins:
                 if name.startswith("tool "):
                     shadow.limit(call, end)
-                shadow.end(
-                    call, epochs[call.order, name], spec.cost.risk, worked=_verdict(end, tier=spec.name in tiers)
-                )
+                epoch, worked = epochs[call.order, name], _verdict(end, tier=spec.name in tiers)
+                if _is_refused(end) and worked is None and epoch == shadow.epoch:
+                    worked = False if shadow.refusals.beyond_chance() else None
+                shadow.end(call, epoch, spec.cost.risk, worked=worked)
                 continue
             if (why := shadow.why_not(call.at, last_way=last_way)) is not None:
                 what = f"attempt {call.attempt} at {call.at:g} s calls {spec.name}; {name} is {why}"
@@ -258,6 +296,11 @@ def _is_last_way(spec: ToolSpec, specs: Iterable[ToolSpec], shadows: Mapping[str
     back = {other.name: max(shadows[name].back() for name in _judged(other)) for other in (spec, *others)}
     everything_out = all(at < when - SLACK_S for when in back.values())
     return everything_out and min(back, key=lambda name: (back[name], name)) == spec.name
+
+
+def _is_refused(end: Outcome | None) -> bool:
+    """Whether a call failed for good, other than by a hard question: for its inputs, or because the tool is ill."""
+    return isinstance(end, AttemptFailed) and end.kind == "permanent" and end.error != "Cancelled"
 
 
 def _verdict(end: Outcome | None, *, tier: bool) -> bool | None:
