@@ -367,13 +367,11 @@ class HealthBoard:
         self._settle(entry, known, beat, now)
         changes = own.changes + entry.shared.changes
         own.worked += 1
-        own.limit.work()
         if said is not None:
             self.hear(ticket, said, now)
         taken = [*_taken(known, now - begun), None]
         for standing, generation, measure in zip(entry.standings, ticket.generations, taken, strict=False):
             standing.worked_from = max(standing.worked_from, begun)
-            standing.refusals.end()
             left = None if _is_cold(standing, begun) else measure
             is_planned.append(self._is_planned(ticket, standing, generation, now))
             if left is not None and not (is_planned[-1] and standing.is_usual(number, left, beat)):
@@ -394,6 +392,9 @@ class HealthBoard:
         """Note that a call worked if that counts at once, for it may end an outage or a burst; True if it does not."""
         breaker, known = standing.breaker, ticket.expected
         reliability = standing.figures.reliability
+        standing.limit.unsaid = 0
+        if standing.refusals.in_a_row:
+            standing.refusals.end()
         if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
             if standing.acquit(generation, ticket.begun, now):
                 self.version += 1
@@ -688,7 +689,7 @@ class HealthBoard:
         for standing in entry.standings:
             record, breaker = standing.known(beat).reliability, standing.breaker
             state = "closed" if breaker.opened_at is None else breaker.state(now)
-            if state == "open" and self._alternatives.get(tool.name) == ():
+            if state == "open" and not self._alternatives.get(tool.name, (tool,)):
                 return LIKELIEST_FAILURE
             half_open = state == "half-open"
             if not (record.burst_failed or late) or (half_open and tool.effect != "once"):

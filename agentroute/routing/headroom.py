@@ -60,10 +60,6 @@ class RateLimit:
         doublings = min(max(self.unsaid - 1, 0), MOST_DOUBLINGS)
         self.wait(now + min(first_s * 2**doublings, max(USUAL_WINDOW_S, first_s)))
 
-    def work(self) -> None:
-        """Note that a call worked."""
-        self.unsaid = 0
-
     def begin(self, now: float) -> bool:
         """Note a call; says whether it was the last there was room for."""
         before = self._left_at(now)

@@ -42,9 +42,7 @@ class Refusals:
         return self.in_a_row * math.log(chance) <= math.log(RARE)
 
     def end(self) -> None:
-        """Note that a call worked."""
-        if not self.in_a_row:
-            return
+        """Note that a call worked, after others that did not."""
         self.followed += self.in_a_row - 1
         self.before += self.in_a_row
         self.in_a_row = 0

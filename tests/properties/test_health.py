@@ -468,7 +468,8 @@ def test_a_row_of_refusals_is_held_against_how_often_one_followed_another(rows: 
     for row in rows:
         for _ in range(row):
             refusals.refuse()
-        refusals.end()
+        if row:
+            refusals.end()
     every, again = 0.0, 0.0
     for row in filter(None, rows):
         every, again = every + row, again + row - 1
