@@ -488,7 +488,6 @@ class Agent:
             self._active.discard(run)
 
     async def _drive(self, runner: Runner, first: Iterable[Event]) -> RunResult:
-        self._experience.note(runner.run_id)
         try:
             async with self._watch.watching():
                 for event in first:
@@ -500,6 +499,8 @@ class Agent:
                     await runner.cancel()
                 await self._take_note(runner)
             raise
+        finally:
+            self._experience.note(runner.run_id)  # not before: what has just begun has nothing in the journal yet
         with anyio.CancelScope(shield=True):
             await self._take_note(runner)
         return result_of(
