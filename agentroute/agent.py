@@ -495,7 +495,6 @@ class Agent:
             self._active.discard(run)
 
     async def _drive(self, runner: Runner, first: Iterable[Event]) -> RunResult:
-        self._experience.note(runner.run_id)
         try:
             async with self._watch.watching():
                 for event in first:
@@ -504,6 +503,8 @@ class Agent:
         except anyio.get_cancelled_exc_class():
             await uninterrupted(self._cut_off(runner))
             raise
+        finally:
+            self._experience.note(runner.run_id)  # not before: what has just begun has nothing in the journal yet
         with anyio.CancelScope(shield=True):
             await self._take_note(runner)
         return result_of(

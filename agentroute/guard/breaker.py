@@ -60,21 +60,19 @@ class Breaker:
         grown = self.cool_down_s * 2 ** min(max(self.ejections - 1, 0), MOST_DOUBLINGS)
         return min(grown, max(LONGEST_COOL_DOWN_S, self.cool_down_s))
 
-    def reopens_at(self) -> float:
-        """When the next probe is let through; in the past for a closed breaker."""
-        return float("-inf") if self.opened_at is None else self.opened_at + self.cool_down()
-
-    def admits(self, now: float, *, early_s: float | None = None) -> bool:
-        """Whether a call may be made now: closed, or half-open with no probe under way.
+    def reopens_at(self, *, early_s: float = float("inf")) -> float:
+        """When the next probe is let through; in the past for a closed breaker.
 
         Args:
-            now: Monotonic seconds.
-            early_s: Seconds after which a probe is let through though it is open; for the last way there is.
+            early_s: Seconds after which one is let through though it is open; for the last way there is.
         """
-        if self.opened_at is None:
-            return True
-        opens = self.reopens_at() if early_s is None else min(self.reopens_at(), self.opened_at + early_s)
-        return now >= opens - INSTANT_S and not self._probe_is_out(now)
+        return float("-inf") if self.opened_at is None else self.opened_at + min(self.cool_down(), early_s)
+
+    def admits(self, now: float, *, early_s: float = float("inf")) -> bool:
+        """Whether a call may be made now: closed, or half-open with no probe under way; `early_s` as above."""
+        return self.opened_at is None or (
+            now >= self.reopens_at(early_s=early_s) - INSTANT_S and not self._probe_is_out(now)
+        )
 
     def begin(self, now: float) -> int:
         """Note that a call begins; returns the generation to report its outcome with."""

@@ -81,7 +81,7 @@ class HealthBoard:
 
         Args:
             settings: How quickly trust is lost and regained.
-            alternatives: Other tools that produce something each tool produces.
+            alternatives: For each tool that makes something, the others that make the same; () for the only way.
         """
         self.settings = settings
         self.version = 0
@@ -233,7 +233,7 @@ class HealthBoard:
         standings = self._entry(tool).standings
         reopens = max(standing.breaker.reopens_at() for standing in standings)
         if reopens > now and self._is_last_way(tool, now):
-            reopens = max(min(s.breaker.reopens_at(), (s.breaker.opened_at or now) + PANIC_S) for s in standings)
+            reopens = max(standing.breaker.reopens_at(early_s=PANIC_S) for standing in standings)
         return max(now, reopens, *(standing.limit.opens_at(now) for standing in standings))
 
     def admits_retry(self, tool: ToolSpec, now: float) -> bool:
@@ -396,6 +396,9 @@ class HealthBoard:
         """Note that a call worked if that counts at once, for it may end an outage or a burst; True if it does not."""
         breaker, known = standing.breaker, ticket.expected
         reliability = standing.figures.reliability
+        standing.limit.unsaid = 0
+        if standing.refusals.in_a_row:
+            standing.refusals.end()
         if generation != breaker.generation:  # from before the breaker last changed: that may be all it says
             if standing.acquit(generation, ticket.begun, now):
                 self.version += 1
@@ -425,7 +428,8 @@ class HealthBoard:
     ) -> None:
         """Note that the call failed for reasons that say something about the tool.
 
-        A rate limit is a request to wait, not a fault: it closes the tool for a while and leaves its record alone.
+        A rate limit is a request to wait, not a fault: it closes the tool for a while and leaves its record alone. If
+        nobody says for how long, it is twice as long each time, until a call works.
 
         Args:
             ticket: The call.
@@ -435,22 +439,45 @@ class HealthBoard:
             timed_out: It was given up: whatever it would have taken, it took at least so long.
         """
         if rate_limited:
-            wait = self.settings.backoff_s if retry_after_s is None else retry_after_s
-            ticket.entry.own.limit.wait(now + wait)
+            if retry_after_s is None:
+                ticket.entry.own.limit.refuse(ticket.begun, now, self.settings.backoff_s)
+            else:
+                ticket.entry.own.limit.wait(now + retry_after_s)
             ticket.entry.own.changed()
             self.latest = ticket.entry.own.heard_at = now
             self.version += 1
             self.forget(ticket)
             return
+        self._blame(ticket, (True, True), now, timed_out=timed_out)
+
+    def refuse(self, ticket: Ticket, now: float) -> None:
+        """Note that the call was refused for good, which another one need not be: for its inputs, as it seems.
+
+        That says nothing of a tool, or of its provider, until there have been too many in a row (`Refusals`); from then
+        on, each counts as a failure.
+        """
+        blamed: list[bool] = []
+        for standing, generation in zip(ticket.standings, ticket.generations, strict=False):
+            standing.changed()
+            blamed.append(generation == standing.breaker.generation and standing.refusals.refuse())
+        if any(blamed):
+            self._blame(ticket, blamed, now)
+        else:
+            self.forget(ticket)
+
+    def _blame(self, ticket: Ticket, blamed: Sequence[bool], now: float, *, timed_out: bool = False) -> None:
+        """Count a failure for those of the tool's records that are to blame."""
         self._landed(ticket, now)
         entry, known, beat = ticket.entry, ticket.expected, self._beat(now)
         self._settle(entry, known, beat, now)
         if timed_out:
             for standing, taken in zip(entry.standings, _taken(known, now - ticket.begun), strict=False):
                 standing.took(ticket.number, taken, beat, now, given_up=True)
-        for standing, generation in zip(entry.standings, ticket.generations, strict=False):
+        for standing, generation, is_to_blame in zip(entry.standings, ticket.generations, blamed, strict=False):
             breaker, reliability = standing.breaker, standing.figures.reliability
-            if generation != breaker.generation:
+            if not is_to_blame:
+                breaker.forget(generation)
+            if not is_to_blame or generation != breaker.generation:
                 continue
             standing.changed()
             standing.failed_at = now
@@ -659,13 +686,17 @@ class HealthBoard:
         """Expected share of failing calls, by the worst record.
 
         Half-open, a tool whose calls change nothing that could not be done twice weighs as if the outage were over:
-        somebody has to find out, and it is one call per cool-down.
+        somebody has to find out, and it is one call per cool-down. Open, the only way to what it makes weighs as what
+        hardly ever works: it may be called now and then, but there may be other ways to the goal.
         """
         worst, risk, shift, fading, beat = 0.0, known.risk, known.more_risk, self._fading, self._beat(now)
         late, meanwhile = overdue
         for standing in entry.standings:
             record, breaker = standing.known(beat).reliability, standing.breaker
-            half_open = breaker.opened_at is not None and breaker.state(now) == "half-open"
+            state = "closed" if breaker.opened_at is None else breaker.state(now)
+            if state == "open" and not self._alternatives.get(tool.name, (tool,)):
+                return LIKELIEST_FAILURE
+            half_open = state == "half-open"
             if not (record.burst_failed or late) or (half_open and tool.effect != "once"):
                 found = record.habit(risk, beat, fading, shift=shift)
             else:
@@ -696,15 +727,27 @@ class HealthBoard:
         return found
 
     def _is_last_way(self, tool: ToolSpec, now: float) -> bool:
-        """Whether every alternative of a tool is out too, and this is the one that would be back first.
+        """Whether everything that could take a tool's place is out too, and this is the one that would be back first.
 
-        The cap on ejections: of several ways to the same artifact, breakers may shut all but one. The last is called
-        now and then even so, instead of after a cool-down that may have grown to minutes.
+        The cap on ejections: of all ways to an artifact, breakers may shut all but one. The last, which may be the only
+        one there ever was, is called now and then even so, instead of after a cool-down that may have grown to minutes.
+        Who was asked to wait, or was put aside, cannot be that one. Tools that must be called once only are no way to
+        find out: those are called early only as one of several that breakers have shut.
         """
-        others = self._alternatives.get(tool.name, ())
-        if not others or not all(self.is_open(other, now) for other in others):
+        others = self._alternatives.get(tool.name)
+        if others is None or (tool.effect == "once" and not others):
+            return False
+        if tool.effect != "once":
+            others = [other for other in others if not self._is_kept_out(other, now)]
+        if not all(self.is_open(other, now) for other in others):
             return False
         return min((self._reopens_at(spec), spec.name) for spec in (tool, *others))[1] == tool.name
+
+    def _is_kept_out(self, tool: ToolSpec, now: float) -> bool:
+        """Whether something else than a breaker keeps a tool out, and for longer than the last way has to wait."""
+        if tool.name in self.quarantined:
+            return True
+        return any(standing.limit.opens_at(now) > now + PANIC_S for standing in self._entry(tool).standings)
 
     def _reopens_at(self, tool: ToolSpec) -> float:
         return max(standing.breaker.reopens_at() for standing in self._entry(tool).standings)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from agentroute.guard.rate_limits import LONGEST_WINDOW_S, Headroom
+from agentroute.guard.rate_limits import LONGEST_WINDOW_S, USUAL_WINDOW_S, Headroom
+
+MOST_DOUBLINGS = 32
 
 AMPLE = 0.2
 """Share of a limit that is left when it begins to weigh."""
@@ -18,10 +20,13 @@ class RateLimit:
     Attributes:
         closed_until: Before this moment (monotonic seconds), nothing is to be asked at all.
         counts_until: From this moment on, it is as if nothing had ever been said.
+        unsaid: Refusals since a call last worked that did not say for how long.
     """
 
     closed_until: float = float("-inf")
     counts_until: float = float("-inf")
+    unsaid: int = 0
+    _unsaid_at: float = float("-inf")
     _left: float = 0.0
     _limit: float = 0.0
     _until: float = float("-inf")
@@ -39,6 +44,21 @@ class RateLimit:
         """Note that the provider asked to be left alone until then; an earlier, longer request stands."""
         self.closed_until = max(self.closed_until, until)
         self.counts_until = max(self.closed_until, self._until)
+
+    def refuse(self, begun: float, now: float, first_s: float) -> None:
+        """Note a refusal that did not say for how long: a moment, and twice as long each time, up to a minute.
+
+        Of calls that were under way at the same time, one counts: the others could not have waited.
+
+        Args:
+            begun: When the call began.
+            now: Monotonic seconds.
+            first_s: Seconds to wait the first time, and no less later.
+        """
+        if begun > self._unsaid_at:
+            self.unsaid, self._unsaid_at = self.unsaid + 1, now
+        doublings = min(max(self.unsaid - 1, 0), MOST_DOUBLINGS)
+        self.wait(now + min(first_s * 2**doublings, max(USUAL_WINDOW_S, first_s)))
 
     def begin(self, now: float) -> bool:
         """Note a call; says whether it was the last there was room for."""

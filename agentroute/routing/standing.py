@@ -9,6 +9,7 @@ from agentroute.guard.room import Room
 from agentroute.routing.figures import Figures, Planned
 from agentroute.routing.headroom import RateLimit
 from agentroute.routing.latency import Latency
+from agentroute.routing.refusals import Refusals
 from agentroute.routing.signals import HealthSignal
 
 RETURNING = 1.25
@@ -60,6 +61,7 @@ class Standing:
         retries: How many of its calls may be retries; of those of a tool that has a provider, the provider's counts.
         figures: What calls have come to, but for those that are `planned`.
         limit: How much may still be asked.
+        refusals: Calls in a row that were refused for good.
         planned: Calls of the latest beat that went as planned. They count from the next beat on, all at once, or when
             a call begins and there are `BATCH` of them.
         beat: When that beat began (`HealthBoard`).
@@ -91,6 +93,7 @@ class Standing:
     retries: RetryBudget
     figures: Figures
     limit: RateLimit = field(default_factory=RateLimit)
+    refusals: Refusals = field(default_factory=Refusals)
     planned: Planned = field(default_factory=Planned)
     beat: float = float("-inf")
     restless: int = 0
@@ -141,6 +144,8 @@ class Standing:
             and not reliability.burst_failed
             and self.patience is None
             and now >= self.limit.counts_until
+            and not self.limit.unsaid
+            and not self.refusals.in_a_row
             and retries.tokens >= retries.reserve
             and not self.room.is_known(now)
             and self.overheard is None

@@ -377,9 +377,10 @@ class Outlook:
             return True
         if not affordable and not self.may_become_affordable(spec, now):
             return False
-        wait = self.start_at(spec, now) - now
-        in_time = self.deadline_s is None or now + wait < self.deadline_s
-        return patient and wait <= self.board.settings.patience_s and in_time
+        start, since = self.start_at(spec, now), self.state.waiting_since
+        waits = start - (now if since is None else since)  # with what it has waited already, in line for the last way
+        in_time = self.deadline_s is None or start < self.deadline_s
+        return patient and waits <= self.board.settings.patience_s and in_time
 
     def _problem(
         self, goal: GoalId, specs: Sequence[ToolSpec], sunk: Container[ToolId], limit: int | None, now: float

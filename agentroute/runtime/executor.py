@@ -414,12 +414,12 @@ class Executor:
             self._late(event)
 
     def _tell_health(self, ticket: Ticket, failure: Failure, said: Headroom | None, *, timed_out: bool) -> None:
-        """Pass on what the failure says about the tool; a permanent one says something about the inputs."""
+        """Pass on what the failure says about the tool; a permanent one says something about the inputs at first."""
         board, now = self._services.board, self._services.clock.now()
         if said is not None:
             board.hear(ticket, said, now)
         if failure.kind == "permanent":
-            board.forget(ticket)
+            board.refuse(ticket, now)
         else:
             board.fail(
                 ticket,

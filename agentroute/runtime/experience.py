@@ -34,7 +34,10 @@ class Experience:
         self._learning = anyio.Lock()
 
     def note(self, run: RunId) -> None:
-        """Remember a run. All that is done about learning while runs go on."""
+        """Remember a run that was driven, to its end or not. All that is done about learning while runs go on.
+
+        Of a run that the journal does not have there is nothing to learn: one must not be noted before it is written.
+        """
         if len(self._runs) >= MOST_RUNS:
             self._runs.pop(next(iter(self._runs)), None)
         self._runs[run] = None

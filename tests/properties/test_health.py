@@ -20,11 +20,13 @@ from agentroute.routing.entry import Ticket
 from agentroute.routing.headroom import RateLimit
 from agentroute.routing.health import Health
 from agentroute.routing.latency import Latency
+from agentroute.routing.refusals import Refusals
+from agentroute.routing.reports import Subject
 from agentroute.routing.signals import PRIORITIES, HealthSignal, foremost
 
 RATES = Rates(usd_per_second=0.01)
 
-Ending = Literal["work", "fail", "hang", "limit", "forget"]
+Ending = Literal["work", "fail", "hang", "limit", "slow down", "refuse", "forget"]
 
 
 def spec(name: str = "t", **options: object) -> ToolSpec:
@@ -44,7 +46,7 @@ class Act:
 acts = st.builds(
     Act,
     pause_s=st.sampled_from([0.0, 0.1, 1.0, 5.0, 30.0, 400.0]) | st.floats(0.0, 400.0),
-    ending=st.sampled_from(["work", "work", "fail", "fail", "hang", "limit", "forget"]),
+    ending=st.sampled_from(["work", "work", "fail", "fail", "hang", "limit", "slow down", "refuse", "forget"]),
     took_s=st.sampled_from([0.01, 1.0, 10.0]) | st.floats(0.001, 30.0),
 )
 histories = st.lists(acts, max_size=40)
@@ -78,9 +80,11 @@ class Life:
             self.board.succeed(ticket, self.now)
         elif ending == "forget":
             self.board.forget(ticket)
+        elif ending == "refuse":
+            self.board.refuse(ticket, self.now)
         else:
-            limited, hung = ending == "limit", ending == "hang"
-            wait = 3.0 if limited else None
+            limited, hung = ending in ("limit", "slow down"), ending == "hang"
+            wait = 3.0 if ending == "limit" else None
             self.board.fail(ticket, self.now, retry_after_s=wait, rate_limited=limited, timed_out=hung)
 
     def standing(self) -> tuple[float, bool, float]:
@@ -89,7 +93,7 @@ class Life:
         return out_s, self.board.is_on_probation(self.tool), self.board.weight(self.tool, RATES, self.now)
 
 
-@given(history=histories, tool=tools, ending=st.sampled_from(["fail", "hang"]), took_s=st.floats(0.001, 30.0))
+@given(history=histories, tool=tools, ending=st.sampled_from(["fail", "hang", "refuse"]), took_s=st.floats(0.001, 30.0))
 def test_bad_behaviour_never_improves_a_standing(
     history: list[Act], tool: ToolSpec, ending: Ending, took_s: float
 ) -> None:
@@ -107,13 +111,19 @@ by so much more. A hundredth fades in a whole beat, of a part of the weight."""
 USUALLY_QUICKER = ToolSpec(ToolId("t"), cost=Cost(usd=0.01, latency_s=1.0, risk=0.1), effect="read")
 ONE_FAILS_ONE_IS_SLOW = [*[Act(0.0, "work", 0.01)] * 5, Act(0.0, "fail", 0.01), Act(101.0, "work", 10.0)]
 QUICK_THEN_ONE_HANGS = [*[Act(0.0, "work", 0.01)] * 6, Act(0.0, "hang", 0.01), Act(0.0, "forget", 10.0)]
+BACK_AT_LAST = [*[Act(0.0, "work", 0.01)] * 6, *[Act(0.0, "fail", 0.01)] * 5, Act(86.0, "forget", 10.0)]
 
 
+@example(history=BACK_AT_LAST, tool=USUALLY_QUICKER)
 @example(history=QUICK_THEN_ONE_HANGS, tool=USUALLY_QUICKER)
 @example(history=ONE_FAILS_ONE_IS_SLOW, tool=USUALLY_QUICKER)
 @given(history=histories, tool=tools)
 def test_good_behaviour_never_worsens_a_standing(history: list[Act], tool: ToolSpec) -> None:
-    """A call that works, as fast as declared and as any before, leaves the tool as it was at worst."""
+    """A call that works, as fast as declared and as any before, leaves the tool as it was at worst.
+
+    What it weighs is compared only where it can be called as freely: one that is back weighs a little more than one
+    that somebody has to try, and yet stands better.
+    """
     fastest = min(tool.cost.latency_s, *(act.took_s for act in history), 1.0)
     good, silent = Life(tool).live(history), Life(tool).live(history)
     good.act(Act(0.0, "work", fastest))
@@ -121,7 +131,7 @@ def test_good_behaviour_never_worsens_a_standing(history: list[Act], tool: ToolS
     *out, weight = good.standing()
     *silent_out, silent_weight = silent.standing()
     assert out <= silent_out
-    assert weight <= silent_weight * (1 + OF_A_BEAT)
+    assert out < silent_out or weight <= silent_weight * (1 + OF_A_BEAT)
 
 
 @given(history=histories, tool=tools, fast_s=st.floats(0.001, 30.0), slower_s=st.floats(0.0, 30.0))
@@ -377,6 +387,23 @@ def test_a_limit_that_does_not_count_any_more_neither_weighs_nor_shuts(
         assert not limit.begin(now)
 
 
+def test_who_refuses_again_and_again_without_saying_for_how_long_is_asked_less_and_less_until_a_call_works() -> None:
+    board, tool, now, waits = HealthBoard(Health()), spec(), 0.0, list[float]()
+    for _ in range(14):
+        tickets = [board.begin(tool, now) for _ in range(3)]
+        for ticket in tickets:
+            board.fail(ticket, now + 0.1, rate_limited=True)
+        waits.append(board.back_at(tool, now + 0.1) - now - 0.1)
+        now += 0.1 + waits[-1]
+    assert waits == pytest.approx([0.05 * 2**n for n in range(11)] + [60.0] * 3), "of calls at the same time one counts"
+    board.fail(board.begin(tool, now), now + 0.1, rate_limited=True, retry_after_s=7.0)
+    assert board.back_at(tool, now + 0.1) == now + 7.1, "who says for how long is believed"
+    now += 8.0
+    board.succeed(board.begin(tool, now), now + 0.1)
+    board.fail(board.begin(tool, now), now + 0.1, rate_limited=True)
+    assert board.back_at(tool, now + 0.1) == pytest.approx(now + 0.15)
+
+
 @given(st.lists(st.tuples(pauses, st.booleans()), max_size=40))
 def test_a_retry_budget_is_the_token_bucket_it_says_it_is(calls: list[tuple[float, bool]]) -> None:
     budget, tokens, now = RetryBudget(reserve=3, share=0.2), 3.0, 0.0
@@ -386,6 +413,73 @@ def test_a_retry_budget_is_the_token_bucket_it_says_it_is(calls: list[tuple[floa
         assert budget.allows(now) == (tokens >= 1) or abs(tokens - 1) < 1e-6
         tokens = max(0.0, min(3.0, tokens + 0.2 - again))
         budget.spend(now, again=again)
+
+
+# -------------------------------------------------------------------- calls that are refused for good
+
+
+def refused_until_out(board: HealthBoard, tool: ToolSpec, now: float) -> int:
+    calls = 0
+    while board.admits(tool, now) and calls < 1_000:
+        board.refuse(board.begin(tool, now), now)
+        calls += 1
+    return calls
+
+
+@pytest.mark.parametrize(("works", "refuses", "expected"), [(0, 0, 13), (50, 0, 10), (50, 1, 10), (50, 4, 32)])
+def test_what_refuses_all_is_out_and_what_refuses_most_by_habit_is_given_more(
+    works: int, refuses: int, expected: int
+) -> None:
+    """Eight may be chance, of a tool of which nothing is known; from the eighth on, each counts as a failure."""
+    board, tool = HealthBoard(Health()), spec()
+    for _ in range(works):
+        for _ in range(refuses):
+            before = board.weight(tool, RATES, 0.0)
+            board.refuse(board.begin(tool, 0.0), 0.0)
+            assert board.weight(tool, RATES, 0.0) <= before
+        board.succeed(board.begin(tool, 0.0), 1.0)
+    assert refused_until_out(board, tool, 1.0) == expected
+    back = board.back_at(tool, 1.0)
+    board.refuse(board.begin(tool, back), back)
+    assert board.back_at(tool, back) == back + 10.0, "a probe that is refused as well has failed"
+    back += 10.0
+    while board.is_open(tool, back) or board.is_on_probation(tool):
+        board.succeed(board.begin(tool, back), back)
+    board.refuse(board.begin(tool, back), back)
+    assert board.admits(tool, back), "that is one again"
+
+
+def test_a_provider_is_out_when_all_of_its_tools_refuse_all_and_not_for_one_of_them() -> None:
+    board, bad, good = HealthBoard(Health()), spec("bad", provider="p"), spec("good", provider="p")
+    for call in range(200):
+        for tool, ends in ((bad, board.refuse), (good, board.succeed)):
+            if board.admits(tool, float(call)):
+                ends(board.begin(tool, float(call)), float(call))
+    assert board.is_on_probation(bad)
+    assert not board.is_on_probation(good)
+    for call in range(200, 230):
+        board.refuse(board.begin(good, float(call)), float(call))
+    assert board.is_open(good, 229.0)
+
+
+@given(rows=st.lists(st.integers(0, 30), max_size=60), last=st.integers(0, 300))
+def test_a_row_of_refusals_is_held_against_how_often_one_followed_another(rows: list[int], last: int) -> None:
+    refusals = Refusals()
+    for row in rows:
+        for _ in range(row):
+            refusals.refuse()
+        if row:
+            refusals.end()
+    every, again = 0.0, 0.0
+    for row in filter(None, rows):
+        every, again = every + row, again + row - 1
+        every, again = min(every, 200.0), again * min(1.0, 200.0 / every)
+    told = [refusals.refuse() for _ in range(last)]
+    chance = max(0.3, (3.0 + again) / (10.0 + every))
+    assert told == sorted(told)
+    assert not any(told[:7])
+    for number, too_many in enumerate(told, start=1):
+        assert too_many == (chance**number <= 1e-4) or chance**number == pytest.approx(1e-4)
 
 
 # -------------------------------------------------------------------- monitors
@@ -546,12 +640,99 @@ def test_the_last_of_several_ways_is_called_every_second_however_long_its_cool_d
     assert board.admits(one, 2.1)
 
 
-def test_without_an_alternative_there_is_no_panic() -> None:
-    board, tool = HealthBoard(Health(cool_down_s=60.0)), spec()
-    while board.admits(tool, 0.0):
-        board.fail(board.begin(tool, 0.0), 0.0)
+def breakdown(board: HealthBoard, tool: ToolSpec, now: float) -> None:
+    while board.admits(tool, now):
+        board.fail(board.begin(tool, now), now)
+
+
+def test_the_only_way_there_is_is_called_every_second_however_long_its_cool_down() -> None:
+    tool = spec()
+    board = HealthBoard(Health(cool_down_s=60.0), alternatives={tool.name: ()})
+    breakdown(board, tool, 0.0)
+    assert [board.admits(tool, at) for at in (0.0, 0.9, 1.0)] == [False, False, True]
+    assert board.back_at(tool, 0.0) == 1.0
+    assert board.weight(tool, RATES, 1.0) > 15 * board.weight(tool, RATES, 1e6), "there may be other ways to the goal"
+    calls = 0
+    for tenths in range(10, 610):
+        if board.admits(tool, tenths / 10):
+            board.fail(board.begin(tool, tenths / 10), tenths / 10)
+            calls += 1
+    assert calls == 60, "once a second, all runs together"
+
+
+@pytest.mark.parametrize("effect", ["read", "once"])
+def test_the_way_that_breakers_alone_shut_is_the_last_one_if_all_others_may_not_be_called(effect: str) -> None:
+    """Asked to wait for an hour, or put aside: what is left is what nobody has forbidden; but no experiments."""
+    one, two, three = spec("a", effect=effect), spec("b"), spec("c")
+    board = HealthBoard(
+        Health(cool_down_s=60.0),
+        alternatives={one.name: (two, three), two.name: (one, three), three.name: (one, two)},
+    )
+    breakdown(board, one, 0.0)
+    board.quarantine(three.name, "it charged too much")
+    assert not board.admits(one, 1.0), "there is another way"
+    board.fail(board.begin(two, 0.0), 0.0, rate_limited=True, retry_after_s=1.5)
+    assert not board.admits(one, 1.0), "there will be another way in half a second"
+    board.fail(board.begin(two, 1.5), 1.5, rate_limited=True, retry_after_s=3600.0)
+    assert board.admits(one, 2.0) == (effect == "read")
+    assert board.back_at(one, 2.0) == (2.0 if effect == "read" else 60.0)
+    assert not board.admits(two, 2.0)
+
+
+def test_what_must_not_be_done_twice_is_not_called_early_because_there_is_nothing_else() -> None:
+    tool = spec(effect="once")
+    board = HealthBoard(Health(cool_down_s=60.0), alternatives={tool.name: ()})
+    breakdown(board, tool, 0.0)
     assert not board.admits(tool, 59.0)
     assert board.back_at(tool, 0.0) == 60.0
+
+
+def test_what_is_no_way_to_anything_is_not_the_last_one() -> None:
+    board, tool = HealthBoard(Health(cool_down_s=60.0), alternatives={}), spec()
+    breakdown(board, tool, 0.0)
+    assert not board.admits(tool, 59.0)
+    assert board.back_at(tool, 0.0) == 60.0
+
+
+ways = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from([0.0, 0.3, 1.0, 5.0, 30.0, 400.0]),
+        st.sampled_from(["work", "fail", "fail", "fail", "limit", "forget", "aside"]),
+    ),
+    max_size=60,
+)
+
+
+@given(game=ways, count=st.integers(1, 3))
+def test_of_all_ways_to_something_one_can_be_called_within_a_second(
+    game: list[tuple[int, float, str]], count: int
+) -> None:
+    """Unless all are asked to wait or put aside. And none is called again within a second of a call that failed."""
+    specs = [spec(name) for name in "abc"[:count]]
+    board = HealthBoard(
+        Health(cool_down_s=2.0), alternatives={s.name: tuple(o for o in specs if o is not s) for s in specs}
+    )
+    board.know(specs)
+    now, last = 0.0, dict[ToolId, float]()
+    for which, pause_s, ending in game:
+        now, tool = now + pause_s, specs[which % count]
+        if ending == "aside":
+            board.quarantine(tool.name, "too dear")
+        elif board.admits(tool, now):
+            if board.is_open(tool, now):
+                assert now - last.get(tool.name, -math.inf) >= 1.0 - 1e-6
+            last[tool.name] = now if ending == "fail" else -math.inf
+            Life(tool, board, now).end(board.begin(tool, now), ending)  # pyright: ignore[reportArgumentType]
+        standings = [(each, board.standing_of(Subject("tool", each.name))) for each in specs]
+        free = [
+            each
+            for each, standing in standings
+            if each.name not in board.quarantined and standing is not None and now >= standing.limit.opens_at(now)
+        ]
+        assert not free or min(board.back_at(each, now) for each in free) <= now + 1.0
+        later = now + 1.0
+        assert not free or any(board.admits(each, later) for each in free)
 
 
 # -------------------------------------------------------------------- calls under way
@@ -618,7 +799,7 @@ moves = st.builds(
     Move,
     pause_s=st.sampled_from([0.0, 0.1, 1.0, 5.0, 30.0]),
     tool=st.integers(0, 1),
-    ends=st.sampled_from([None, None, None, "work", "fail", "hang", "forget"]),
+    ends=st.sampled_from([None, None, None, "work", "fail", "hang", "refuse", "forget"]),
     which=st.integers(0, 9),
 )
 
@@ -650,7 +831,7 @@ def play(tools: list[ToolSpec], game: list[Move], last: Ending) -> tuple[float, 
 @given(
     game=st.lists(moves, min_size=2, max_size=40),
     tools=st.sampled_from([[spec()], [spec(effect="once")], [spec("a", provider="p"), spec("b", provider="p")]]),
-    ending=st.sampled_from(["fail", "hang"]),
+    ending=st.sampled_from(["fail", "hang", "refuse"]),
 )
 def test_bad_behaviour_never_improves_a_standing_whatever_else_is_under_way(
     game: list[Move], tools: list[ToolSpec], ending: Ending

@@ -30,7 +30,9 @@ TOOLS = (
 )
 GOALS = (None, as_declared(COST), Expected(0.01, 1.0, 1.5, 0.1, more_usd=0.01, slower=2.0, more_risk=0.1))
 
-Kind = Literal["begin", "work", "fail", "hang", "limit", "forget", "queue", "delay", "signal", "overhear", "future"]
+Kind = Literal[
+    "begin", "work", "fail", "hang", "limit", "refuse", "forget", "queue", "delay", "signal", "overhear", "future"
+]
 
 
 class ForgetfulBoard(HealthBoard):
@@ -59,7 +61,7 @@ class Move:
 
 
 often: list[Kind] = ["begin", "work"]
-seldom: list[Kind] = ["fail", "hang", "limit", "forget", "queue", "delay", "signal", "overhear", "future"]
+seldom: list[Kind] = ["fail", "hang", "limit", "refuse", "forget", "queue", "delay", "signal", "overhear", "future"]
 moves = st.builds(
     Move,
     pause_s=st.sampled_from([0.0, 0.01, 0.1, 0.3, 1.0, 5.0, 30.0]) | st.floats(0.0, 3.0),
@@ -148,6 +150,8 @@ class Game:
                 self.waiting.append(ticket)
             case "forget":
                 board.forget(ticket)
+            case "refuse":
+                board.refuse(ticket, now)
             case _:
                 board.fail(ticket, now, rate_limited=move.kind == "limit", timed_out=move.kind == "hang")
 

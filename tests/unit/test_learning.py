@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from agentroute import Agent, Artifact, Goal, Health, Priors, ToolError, tool
+from agentroute.adapters.memory_journal import MemoryJournal
 from agentroute.errors import FailureKind
 from agentroute.graph.cost import Cost
 from agentroute.graph.tool import ToolSpec
@@ -276,6 +277,33 @@ def test_a_run_that_was_resumed_counts_when_it_is_over() -> None:
             "first": (0.0, 1.0),
             "second": (1.0, 0.0),
         }
+
+    run_virtual(main)
+
+
+def test_no_run_is_missed_by_who_asks_while_runs_begin() -> None:
+    """With a journal that takes a moment, as one in a database does."""
+
+    class Slow(MemoryJournal):
+        async def append(self, run: RunId, event: Event) -> None:
+            await anyio.sleep(0.01)
+            await super().append(run, event)
+
+    async def main() -> None:
+        tools, goals = [fake_tool("first", ["x"], ["y"])], [Goal("all", ["y"])]
+        agent = Agent(name="a", tools=tools, goals=goals, journal=Slow(), clock=VirtualClock(), trace=False)
+
+        async def one(number: int) -> None:
+            await anyio.sleep(number * 0.05)
+            await agent.run(inputs={"x": "1"})
+
+        async with anyio.create_task_group() as runs:
+            for number in range(20):
+                runs.start_soon(one, number)
+            for _ in range(150):
+                await anyio.sleep(0.01)
+                await agent.learned()
+        assert (await agent.learned()).calls == 20
 
     run_virtual(main)
 

@@ -38,6 +38,8 @@ from agentroute.testing.fakes import (
     fake_verifier,
 )
 from agentroute.testing.faults import Fault
+from agentroute.testing.invariants import Case
+from agentroute.testing.invariants.breakers import check_breakers
 from agentroute.testing.virtual_time import VirtualClock, run_virtual
 from agentroute.testing.world import World
 from tests.laboratory import bench, experiment, in_virtual_time
@@ -322,6 +324,61 @@ def test_a_wait_beyond_patience_or_deadline_is_not_begun() -> None:
     late = experiment(tools, {"all": ["a"]}, faults=faults, budget=Budget(deadline_s=15.0))
     assert (impatient.result.outcome, late.result.outcome) == ("escalated", "escalated")
     assert max(impatient.result.duration_s, late.result.duration_s) < 1.0
+
+
+@pytest.mark.parametrize("others", ["none", "limited"])
+def test_the_last_way_is_found_to_work_again_however_long_it_was_out(others: str) -> None:
+    run_virtual(partial(_last_way_heals, others))
+
+
+async def _last_way_heals(others: str) -> None:
+    """The only tool there is, and one whose backup has asked to be left alone for an hour."""
+    tools = [fake_tool("cheap", ["start"], ["a"])]
+    faults = [Fault(type="down", target="cheap", until_s=120.0)]
+    if others == "limited":
+        tools.append(fake_tool("dear", ["start"], ["a"], usd=1.0))
+        faults.append(Fault(type="rate_limit", target="dear", retry_after_s=3600.0, from_s=110.0))
+    tried = bench(tools, {"all": ["a"]}, faults=faults)
+    outcomes: list[tuple[float, str]] = []
+
+    async def one(number: int) -> None:
+        await anyio.sleep(float(number))
+        done = await tried.run(f"run-{number}")
+        outcomes.append((float(number), done.result.outcome))
+
+    async with anyio.create_task_group() as runs:
+        for number in range(140):
+            runs.start_soon(one, number)
+    assert {outcome for begun, outcome in outcomes if begun >= 120.0} == {"succeeded"}
+    calls = [call.at for call in tried.injector.seen if call.tool == "cheap" and 60.0 <= call.at < 120.0]
+    assert len(calls) <= 61, "once a second, all runs together"
+    cases = [
+        Case(run=f"run-{number}", graph=tried.agent.graph, records=await tried.journal.read(RunId(f"run-{number}")))
+        for number in range(140)
+    ]
+    assert check_breakers(cases, tried.injector.seen) == []
+
+
+@in_virtual_time
+async def test_nobody_stands_in_line_for_the_last_way_for_longer_than_the_patience_of_a_run() -> None:
+    """Each call that fails sets the run that made it back, with its patience; three may."""
+    tried = bench(
+        [fake_tool("t", ["start"], ["a"])],
+        {"all": ["a"]},
+        faults=[Fault(type="down", target="t")],
+        health=Health(patience_s=10.0),
+    )
+    took: list[float] = []
+
+    async def one(number: int) -> None:
+        await anyio.sleep(number / 4)
+        took.append((await tried.run(f"run-{number}")).result.duration_s)
+
+    async with anyio.create_task_group() as runs:
+        for number in range(200):
+            runs.start_soon(one, number)
+    assert max(took) < 35.0
+    assert sorted(took)[100] < 12.0
 
 
 @in_virtual_time

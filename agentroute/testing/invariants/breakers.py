@@ -12,7 +12,7 @@ from agentroute.graph.tool import ToolSpec
 from agentroute.graph.toolgraph import ToolGraph
 from agentroute.ids import ToolId
 from agentroute.routing.health import Health
-from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptSucceeded, Hedged
+from agentroute.run.events import AttemptAbandoned, AttemptFailed, AttemptSucceeded, Hedged, Quarantined
 from agentroute.testing.faults import Seen
 from agentroute.testing.invariants.case import Case, Violation
 
@@ -21,6 +21,7 @@ MOST_PROBES = 3
 GOOD_CONDUCT = 10
 PANIC_S = 1.0
 LONGEST_WAIT_S = 3600.0
+LONGEST_GUESS_S = 60.0
 
 SLACK_S = 1e-9
 """Rounding of differences between times."""
@@ -73,6 +74,27 @@ class _Suspicion:
 
 
 @dataclass(slots=True)
+class _Refusals:
+    """Calls that failed for good, by what the design says: one in ten thousand rows as long as this comes by chance."""
+
+    row: int = 0
+    past: list[float] = field(default_factory=lambda: [0.0, 0.0])  # all, and those that another one came after
+
+    def beyond_chance(self) -> bool:
+        """Add one; True if the row is too long by now."""
+        self.row += 1
+        every, again = self.past
+        return max(0.3, (3 + again) / (10 + every)) ** self.row <= 1e-4 * (1 + SLACK)
+
+    def over(self) -> None:
+        """A call has worked."""
+        if self.row:
+            every = self.past[0] + self.row
+            self.past = [min(every, 200), (self.past[1] + self.row - 1) * min(1, 200 / every)]
+        self.row = 0
+
+
+@dataclass(slots=True)
 class _Shadow:
     """A breaker as the design has it, kept beside the real one."""
 
@@ -89,6 +111,9 @@ class _Shadow:
     probe: tuple[int, float] | None = None
     limited_at: float = float("-inf")
     limited_until: float = float("-inf")
+    unsaid: int = 0
+    unsaid_at: float = float("-inf")
+    refusals: _Refusals = field(default_factory=_Refusals)
 
     def cool_down(self) -> float:
         """Seconds that it stays open this time."""
@@ -129,13 +154,25 @@ class _Shadow:
     def limit(self, call: Seen, end: Outcome | None) -> None:
         """Note that the tool asked to wait, if it did."""
         if isinstance(end, AttemptFailed) and end.kind == "rate_limited":
-            wait = self.health.backoff_s if end.retry_after_s is None else end.retry_after_s
-            self.limited_at = call.ended or call.at
-            self.limited_until = max(self.limited_until, self.limited_at + min(wait, LONGEST_WAIT_S))
+            at = call.ended or call.at
+            wait = self._guess(call.at, at) if end.retry_after_s is None else end.retry_after_s
+            self.limited_at = at
+            self.limited_until = max(self.limited_until, at + min(wait, LONGEST_WAIT_S))
+        elif isinstance(end, AttemptSucceeded):
+            self.unsaid = 0
+
+    def _guess(self, begun: float, at: float) -> float:
+        """Seconds to wait where nobody says how many: twice as many each time, of calls at the same time once."""
+        if begun > self.unsaid_at:
+            self.unsaid, self.unsaid_at = self.unsaid + 1, at
+        first = self.health.backoff_s
+        return min(first * 2 ** min(max(self.unsaid, 1) - 1, 40), max(LONGEST_GUESS_S, first))
 
     def end(self, call: Seen, epoch: int, risk: float, *, worked: bool | None) -> None:
         """Note how a call ended; if the breaker has changed since it began, that can only speak for the tool."""
         at = call.ended or call.at
+        if worked:
+            self.refusals.over()
         if epoch != self.epoch:
             if worked and epoch == self.epoch - 1 and call.at >= self.suspect_from:
                 self._acquit()
@@ -186,7 +223,7 @@ def check_breakers(cases: Sequence[Case], seen: Iterable[Seen]) -> list[Violatio
         return []
     graph = cases[0].graph
     tiers = {spec.name for specs in graph.tiers.values() for spec in specs} if cases[0].chooses_tiers else set[ToolId]()
-    return list(_replay(graph, _ends(cases), seen, cases[0].health, tiers))
+    return list(_replay(cases, seen, tiers))
 
 
 def _ends(cases: Sequence[Case]) -> dict[tuple[str, int], Outcome]:
@@ -202,34 +239,42 @@ def _ends(cases: Sequence[Case]) -> dict[tuple[str, int], Outcome]:
     return ends
 
 
-def _replay(
-    graph: ToolGraph,
-    ends: Mapping[tuple[str, int], Outcome],
-    seen: Iterable[Seen],
-    health: Health,
-    tiers: Container[ToolId],
-) -> Iterator[Violation]:
-    shadows = {name: _Shadow(health, _Suspicion(health)) for spec in graph.tools.values() for name in _judged(spec)}
+def _put_aside(cases: Sequence[Case]) -> set[ToolId]:
+    """Tools that were put aside at some time, for what they charged."""
+    events = (record.event for case in cases for record in case.records)
+    return {event.tool for event in events if isinstance(event, Quarantined)}
+
+
+def _replay(cases: Sequence[Case], seen: Iterable[Seen], tiers: Container[ToolId]) -> Iterator[Violation]:
+    graph, ends, aside = cases[0].graph, _ends(cases), _put_aside(cases)
+    ways, others = graph.routable.values(), [way for name, way in graph.routable.items() if name not in aside]
+    shadows = _shadows(graph, cases[0].health)
     epochs: dict[tuple[int, str], int] = {}
     moments = [(call.order, True, call) for call in seen]
     moments += [(call.end_order, False, call) for call in seen if call.end_order is not None]
     for _, begins, call in sorted(moments, key=lambda moment: moment[0]):
         spec = graph.tools[ToolId(call.tool)]
         end = ends.get((call.run, call.attempt))
-        last_way = begins and _is_last_way(spec, graph.routable.values(), shadows, call.at)
+        last_way = begins and any(_is_last_way(spec, each, shadows, call.at) for each in (ways, others))
         for name in _judged(spec):
             shadow = shadows[name]
             if not begins:
                 if name.startswith("tool "):
                     shadow.limit(call, end)
-                shadow.end(
-                    call, epochs[call.order, name], spec.cost.risk, worked=_verdict(end, tier=spec.name in tiers)
-                )
+                epoch, worked = epochs[call.order, name], _verdict(end, tier=spec.name in tiers)
+                if _is_refused(end) and worked is None and epoch == shadow.epoch:
+                    worked = False if shadow.refusals.beyond_chance() else None
+                shadow.end(call, epoch, spec.cost.risk, worked=worked)
                 continue
             if (why := shadow.why_not(call.at, last_way=last_way)) is not None:
                 what = f"attempt {call.attempt} at {call.at:g} s calls {spec.name}; {name} is {why}"
                 yield Violation(8, call.run, what)
             epochs[call.order, name] = shadow.begin(call.order, call.at)
+
+
+def _shadows(graph: ToolGraph, health: Health) -> dict[str, _Shadow]:
+    names = {name for spec in graph.tools.values() for name in _judged(spec)}
+    return {name: _Shadow(health, _Suspicion(health)) for name in names}
 
 
 def _judged(spec: ToolSpec) -> list[str]:
@@ -238,11 +283,24 @@ def _judged(spec: ToolSpec) -> list[str]:
 
 
 def _is_last_way(spec: ToolSpec, specs: Iterable[ToolSpec], shadows: Mapping[str, _Shadow], at: float) -> bool:
-    """Whether all that produce the same are out, and this is the one that would be back first."""
-    ways = [other for other in specs if other is spec or set(other.produces) & set(spec.produces)]
-    back = {other.name: max(shadows[name].back() for name in _judged(other)) for other in ways}
+    """Whether all that produce the same are out, and of those only a breaker shuts this one would be back first.
+
+    What must not be done twice is no way to find out whether the only way works again.
+    """
+    makers = [each for each in specs if set(each.produces) & set(spec.produces)]
+    others = [other for other in makers if other is not spec]
+    if spec not in makers or (spec.effect == "once" and not others):
+        return False
+    if spec.effect != "once":
+        others = [other for other in others if shadows[f"tool {other.name}"].limited_until <= at + PANIC_S - SLACK_S]
+    back = {other.name: max(shadows[name].back() for name in _judged(other)) for other in (spec, *others)}
     everything_out = all(at < when - SLACK_S for when in back.values())
-    return len(ways) > 1 and everything_out and min(back, key=lambda name: (back[name], name)) == spec.name
+    return everything_out and min(back, key=lambda name: (back[name], name)) == spec.name
+
+
+def _is_refused(end: Outcome | None) -> bool:
+    """Whether a call failed for good, other than by a hard question: for its inputs, or because the tool is ill."""
+    return isinstance(end, AttemptFailed) and end.kind == "permanent" and end.error != "Cancelled"
 
 
 def _verdict(end: Outcome | None, *, tier: bool) -> bool | None:
