@@ -193,7 +193,7 @@ class Executor:
         except Exception as error:  # noqa: BLE001  # every failure becomes a fact
             ending = self._failing(flight, attempt, error)
         except BaseException:
-            if started.attempt in self._state.in_flight:  # else it was given up, and that is on record
+            if flight.started.attempt in self._state.in_flight:  # else it was given up, and that is on record
                 await self._record(*self._cut_off(flight, attempt))
             raise
         await self._record(*ending)
