@@ -379,12 +379,16 @@ class Navigator:
         return None
 
     def _sooner(self, wake: float | None, now: float) -> float | None:
-        """When to wake: as asked, or sooner, when a call will be overdue or a monitor wants to look again."""
+        """When to wake: as asked, or sooner, when a call will be overdue or a monitor wants to look again.
+
+        Never within a rounding error of now: nobody can sleep for less, and what is to be seen would not be there yet.
+        """
         times = [wake, self._hedges.look_at(now) if self._state.in_flight else None]
         if self._monitors:
             view = self._outlook.view(self._hedges.made)
             times += [next_look(monitor, view, now) for monitor in self._monitors]
-        return min((at for at in times if at is not None and at > now), default=None)
+        first = min((at for at in times if at is not None and at > now), default=None)
+        return None if first is None else max(first, now + 2 * INSTANT_S)
 
     def _stop(self, goal: GoalId, now: float) -> Decision:
         """A monitor has stopped the run: let go of what can be cancelled, wait for the rest, then let somebody decide.

@@ -1,6 +1,6 @@
 """Random agents in random trouble: what the run properties draw, and how one draw is run in virtual time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -16,7 +16,9 @@ from agentroute.guard.budget import Budget
 from agentroute.ids import ArtifactId
 from agentroute.ports import Record, Tool
 from agentroute.routing.health import Health
+from agentroute.routing.signals import SignalKind
 from agentroute.run.result import RunResult
+from agentroute.run.watching import Sighting, View
 from agentroute.runtime.services import DirectCalls
 from agentroute.testing.fakes import (
     FakeGuard,
@@ -119,11 +121,27 @@ class Scenario:
     tool_calls: int | None = None
     starts: tuple[float, ...] = (0.0,)
     cancel_at: float | None = None
+    stops_at: float | None = None
     concurrency: int = 64
     health: Health = field(default_factory=Health)
     yields: bool = True
     seed: int = 0
     router: StepRouter | None = None
+
+
+@dataclass(frozen=True)
+class StopsAt:
+    """A monitor that stops each run at a moment, whatever it is doing."""
+
+    at: float
+    name: str = "stop"
+    kind: SignalKind = "risk"
+
+    def look(self, view: View, now: float) -> Iterable[Sighting]:
+        return [Sighting("enough", stops=True)] if now >= self.at else []
+
+    def look_again_at(self, view: View, now: float) -> float | None:
+        return self.at if now < self.at else None
 
 
 @dataclass(frozen=True)
@@ -194,6 +212,7 @@ async def _play(scenario: Scenario) -> Played:
         executor=injector,
         clock=clock,
         seed=scenario.seed,
+        monitors=() if scenario.stops_at is None else (StopsAt(scenario.stops_at),),
     )
     results: dict[str, RunResult] = {}
 

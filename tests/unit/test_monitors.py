@@ -155,6 +155,16 @@ def test_what_stands_in_line_when_a_run_is_stopped_is_not_called_when_its_turn_c
     main()
 
 
+@in_virtual_time
+async def test_a_run_does_not_spin_in_the_last_rounding_error_before_a_monitor_wants_to_look_again() -> None:
+    """0.1 + 0.7 - 0.7 is less than 0.1: what is to be seen at 0.1 s is not there yet."""
+    tried = bench([fake_tool("work", ["start"], ["done"], seconds=1.0)], {"done": ["done"]}, monitors=[StopsAt(0.1)])
+    await anyio.sleep(0.7)
+    done = await tried.run()
+    assert done.result.outcome == "escalated"
+    assert done.of(Signalled)[0].at == pytest.approx(0.1, abs=1e-5)
+
+
 PAID = {"paid": ["score", "paid"]}
 RISKY = [Risk("bad", of="score", when=lambda _: True)]
 
