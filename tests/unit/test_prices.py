@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentroute.adapters.models.language_model import LiteLlm, _tokens  # pyright: ignore[reportPrivateUsage]
+from agentroute.adapters.models.language_model import LiteLlm, _tokens
 from agentroute.adapters.models.prices import Price, Prices, Tokens
 from agentroute.errors import ConfigurationError, DefinitionError
 
