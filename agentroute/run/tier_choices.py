@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from agentroute.graph.cost import NOTHING, Amounts
 from agentroute.graph.tool import StepTier, ToolSpec
+from agentroute.guard.ledger import Limits
 from agentroute.ids import ArtifactId, GoalId, NanoUsd, ToolId, dollars
 from agentroute.routing.tiers.pace import spendable
 from agentroute.routing.tiers.policy import name_of
@@ -72,7 +74,7 @@ class TierChoices:
             right,
             worth=worth,
             affordable=affordable,
-            final=self._final(tier.step, leading),
+            final=self._final(tier.step, leading, now),
             tried=frozenset(offer.tool for offer in offers if faults.get(offer.tool) == "contract"),
             draw=self.draw() if self.board.explores(tier.step) else None,
         )
@@ -98,32 +100,43 @@ class TierChoices:
         route = self.outlook.route_to(goal, now, without=others, firm=True)
         return route is not None and offer.tool in route.tools
 
-    def _final(self, step: str, leading: list[ToolId]) -> frozenset[ToolId]:
-        """Tiers after which no other one could be asked: there is none, or no money for it and the rest."""
-        tools, left = self.outlook.graph.tools, self.outlook.money_left
-        kept = 0 if left is None else self._least_without(step)
+    def _final(self, step: str, leading: list[ToolId], now: float) -> frozenset[ToolId]:
+        """Tiers after which no other could be asked: there is none, or some limit leaves no room for it and the rest.
+
+        Limits on money, tokens, calls of models and calls of tools, the run's own and those of all runs; and the time.
+        """
+        specs = [self.outlook.graph.tools[tool] for tool in leading]
+        left, kept = self.outlook.ledger.left, self._least_without(step)
         return frozenset(
-            tool
-            for tool in leading
+            first.name
+            for first in specs
             if not any(
-                left is None or tools[tool].least.usd + tools[other].least.usd + kept <= left
-                for other in leading
-                if other != tool
+                _fits(first.least.plus(second.least).plus(kept), left) and self._in_time(first, second, now)
+                for second in specs
+                if second is not first
             )
         )
 
-    def _least_without(self, step: str) -> int:
-        """Nano-dollars that the rest of the route needs at the least, each of its model steps by its cheapest tier."""
-        tiers, (steps, others) = self.outlook.graph.tiers, self._ahead()
-        return others + sum(min(spec.least.usd for spec in tiers[each]) for each in steps - {step})
+    def _in_time(self, first: ToolSpec, second: ToolSpec, now: float) -> bool:
+        """Whether both can be called, one after the other, and the rest of the route after them, by the deadline."""
+        outlook, end = self.outlook, self.outlook.deadline_s
+        return end is None or outlook.usual_s(first, now) + outlook.rest_s(second, now) <= end - now
 
-    def _ahead(self) -> tuple[set[str], int]:
+    def _least_without(self, step: str) -> Amounts:
+        """What the rest of the route needs at the least, each of its model steps by the tiers that need least."""
+        tiers, (steps, kept) = self.outlook.graph.tiers, self._ahead()
+        for each in steps - {step}:
+            kept = kept.plus(Amounts(*map(min, *(spec.least for spec in tiers[each]))))
+        return kept
+
+    def _ahead(self) -> tuple[set[str], Amounts]:
         """Of what the route has not called: its steps with several tiers, and the least that other tools need."""
         state, graph = self.outlook.state, self.outlook.graph
         under_way = {flight.tool for flight in state.in_flight.values()}
         ahead = [graph.tools[tool] for tool in state.route if tool not in state.done and tool not in under_way]
         steps = {spec.tier.step for spec in ahead if spec.tier is not None} & graph.tiers.keys()
-        return steps, sum(spec.least.usd for spec in ahead if spec.tier is None or spec.tier.step not in steps)
+        others = [spec.least for spec in ahead if spec.tier is None or spec.tier.step not in steps]
+        return steps, Amounts(*map(sum, zip(NOTHING, *others, strict=True)))
 
     def _is_free(self, tool: ToolId, now: float) -> bool:
         """Whether it can be called at once: one that has to be waited for comes after all that need not."""
@@ -152,5 +165,9 @@ class TierChoices:
         steps, others = self._ahead()
         count = len(steps | {step})
         prices = [spec.cost.expected for spec in graph.tiers[step]]
-        enough = spendable(NanoUsd(max(0, left - others)), count, cheap=min(prices), dear=max(prices))
+        enough = spendable(NanoUsd(max(0, left - others.usd)), count, cheap=min(prices), dear=max(prices))
         return dollars(enough) / count
+
+
+def _fits(amounts: Amounts, left: Limits) -> bool:
+    return all(limit is None or amount <= limit for amount, limit in zip(amounts, left, strict=True))

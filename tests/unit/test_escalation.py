@@ -463,3 +463,27 @@ def test_nobody_waits_for_a_person_once_the_deadline_has_passed() -> None:
     )
     assert done.of(Suspended) == []
     assert (done.result.outcome, done.result.goal) == ("demoted", "good")
+
+
+@in_virtual_time
+async def test_a_run_that_is_taken_up_again_remembers_what_it_has_spent() -> None:
+    """Of 0.07 USD, 0.03 are gone before a person answers and 0.03 for the next try: there is no third."""
+    steps = [
+        fake_tool("work", ["start"], ["b"], usd=0.03),
+        fake_tool("best", ["b"], ["a"]),
+        fake_tool("one", ["b"], ["c"], usd=0.03),
+        fake_tool("other", ["b"], ["c"], usd=0.031),
+    ]
+    ladder = [Goal("best", ["a"]), Goal("good", ["c"], 0.5)]
+    tried = bench(
+        steps,
+        ladder,
+        faults=[LOST],
+        scripts={"one": [ToolError("nonsense", kind="contract")]},
+        escalate="human",
+        budget=Budget(usd=0.07),
+    )
+    assert (await tried.run()).result.suspended
+    done = await tried.outcome(await tried.agent.resume("run", "good"))
+    assert (done.result.outcome, done.called()) == ("escalated", ["work", "best", "one"])
+    assert done.result.cost_usd == pytest.approx(0.06)

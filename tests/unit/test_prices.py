@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from decimal import ROUND_CEILING, Decimal, localcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentroute.adapters.models.language_model import LiteLlm
+from agentroute.adapters.models.language_model import LiteLlm, _tokens
 from agentroute.adapters.models.prices import Price, Prices, Tokens
 from agentroute.errors import ConfigurationError, DefinitionError
 
@@ -202,3 +203,13 @@ def test_reading_the_list_does_not_import_litellm() -> None:
         "sys.exit('litellm' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [((100, 20, 150), 50), ((100, 20, 120), 20), ((100, 20, 0), 20), ((100, 20, 90), 20), ((0, 20, 150), 20)],
+)
+def test_tokens_that_are_only_in_the_total_have_been_written(said: tuple[int, int, int], written: int) -> None:
+    """Some providers leave what a model thinks out of the completion, but none out of the total."""
+    usage = SimpleNamespace(**dict(zip(("prompt_tokens", "completion_tokens", "total_tokens"), said, strict=True)))
+    assert _tokens(usage) == Tokens(said[0], written)

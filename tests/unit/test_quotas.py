@@ -1,11 +1,12 @@
 """Quotas: limits of all runs together, and what runs do when others hold what they need."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from agentroute.adapters.memory_journal import MemoryJournal
@@ -13,7 +14,7 @@ from agentroute.agent import Agent
 from agentroute.attempt import current
 from agentroute.errors import DefinitionError, InputError
 from agentroute.graph.artifact import ArtifactType
-from agentroute.graph.cost import Amounts, Rates
+from agentroute.graph.cost import Amounts, Cost, Rates
 from agentroute.graph.goal import Goal
 from agentroute.graph.tool import ToolSpec
 from agentroute.guard.budget import Budget, Quota
@@ -433,3 +434,20 @@ async def test_two_runs_that_need_more_than_is_kept_for_them_do_not_wait_for_eac
     runs = await together(tried, 2)
     assert outcomes(runs) == ["escalated", "succeeded"]
     assert max(run.result.duration_s for run in runs) < 5.0
+
+
+@in_virtual_time
+async def test_a_tool_that_says_nothing_is_charged_no_more_than_was_held_back() -> None:
+    """It was granted less than it usually costs, and told so: it can keep to that."""
+
+    async def silent(_: object) -> str:
+        await anyio.lowlevel.checkpoint()
+        return "done"
+
+    spec = replace(call().spec, cost=Cost(usd=0.03, usd_max=0.05, usd_least=0.01))
+    tried = bench([Talking(spec, silent)], GOALS, quotas=[Quota(usd=0.02)])
+    done = await tried.run()
+    assert (done.result.outcome, done.result.cost_usd) == ("succeeded", 0.02)
+    assert tried.agent.put_aside == {}
+    (quota,) = tried.agent._services.quotas
+    assert quota.spent.usd == 20_000_000

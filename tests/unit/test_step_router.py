@@ -24,7 +24,7 @@ from agentroute.adapters.tier_model import TierModel
 from agentroute.errors import ConfigurationError, DefinitionError, InputError, UnknownRunError
 from agentroute.graph.cost import Rates
 from agentroute.graph.tool import StepTier
-from agentroute.guard.budget import Budget
+from agentroute.guard.budget import Budget, Quota
 from agentroute.ids import NanoUsd, RunId, ToolId, nanos
 from agentroute.ports import Tool
 from agentroute.routing.health import Health
@@ -295,6 +295,125 @@ def test_a_refusal_is_worth_nothing_without_money_for_another_answer() -> None:
         router = StepRouter(policy=policy, usd_per_success=1.0)
         run = experiment(pair(), GOALS, faults=wrong, step_router=router, budget=Budget(usd=0.0105))
         assert (attempts(run), run.result.outcome) == (["large"], "succeeded"), policy
+
+
+SLOW = {"seconds": 1.0, "latency_s": 1.0}
+
+
+@pytest.mark.parametrize("policy", ["learned", "cascade"])
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"usd": 0.0105}, {"usd": 0.011}),
+        ({"llm_calls": 1}, {"llm_calls": 2}),
+        ({"tool_calls": 1}, {"tool_calls": 2}),
+        ({"tokens": 19}, {"tokens": 20}),
+        ({"deadline_s": 1.9}, {"deadline_s": 2.1}),
+    ],
+    ids=str,
+)
+def test_a_refusal_is_worth_nothing_where_any_limit_leaves_no_room_for_another_answer(
+    policy: str, one: dict[str, float], two: dict[str, float]
+) -> None:
+    wrong = [Fault(type="wrong", target="small")]
+
+    def first(limits: dict[str, float], **options: Any) -> list[str]:
+        router = StepRouter(policy=policy, usd_per_success=1.0)
+        return attempts(
+            experiment(pair(**SLOW), GOALS, faults=wrong, step_router=router, budget=Budget(**limits), **options)  # pyright: ignore[reportArgumentType]
+        )
+
+    assert first(one) == ["large"]
+    assert first(two) == ["small", "large"]
+    if "deadline_s" not in one:  # what all runs may use together counts as well
+        assert first({}, quotas=[Quota(**one)]) == ["large"]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"usd": 0.0255}, {"usd": 0.026}),
+        ({"llm_calls": 2}, {"llm_calls": 3}),
+        ({"tool_calls": 3}, {"tool_calls": 4}),
+        ({"tokens": 29}, {"tokens": 30}),
+        ({"deadline_s": 4.4}, {"deadline_s": 4.6}),
+    ],
+    ids=str,
+)
+def test_what_the_rest_of_the_route_needs_is_kept_before_another_answer_is_counted_on(
+    one: dict[str, float], two: dict[str, float]
+) -> None:
+    """Of a later step its cheapest tier: 0.001 and 0.01 USD for two answers here, and 0.005 and 0.01 for the rest."""
+    later = [
+        tier(f"check-{name}", usd, step="checked", needs=["answer"], right=0.9, **SLOW)
+        for name, usd in (("small", 0.005), ("large", 0.05))
+    ]
+    publish = fake_tool("publish", ["checked"], ["out"], usd=0.01, seconds=1.5, latency_s=1.5)
+
+    def first(limits: dict[str, float]) -> str:
+        router = StepRouter(policy="cascade", usd_per_success=1.0)
+        tools = [*pair(**SLOW), *later, publish]
+        run = experiment(tools, {"out": ["out"]}, step_router=router, budget=Budget(**limits))  # pyright: ignore[reportArgumentType]
+        assert run.result.outcome == "succeeded"
+        return attempts(run)[0]
+
+    assert first(one) == "large"
+    assert first(two) == "small"
+
+
+def test_what_is_under_way_is_not_kept_for_a_second_time() -> None:
+    """It is held back already: 0.032 USD are enough for it, and for both answers."""
+    tools = [
+        fake_tool("long", ["start"], ["other"], usd=0.02, seconds=9.0),
+        fake_tool("first", ["start"], ["given"], seconds=1.0),
+        *pair(needs=["given"]),
+    ]
+    router = StepRouter(policy="cascade", usd_per_success=1.0)
+    run = experiment(tools, {"both": ["answer", "other"]}, step_router=router, budget=Budget(usd=0.032))
+    assert attempts(run) == ["long", "first", "small"] or attempts(run) == ["first", "long", "small"]
+
+
+def test_what_other_tools_need_is_no_money_for_upgrades() -> None:
+    """A run with 0.05 USD more, and a tool that takes them, may take no more for its model step."""
+    model = TierModel(spending=Spending(((0.001, 0.001), (0.1, 0.005), (1.0, 0.01))))
+    publish = fake_tool("publish", ["answer"], ["out"], usd=0.05)
+    worths = list[int]()
+    for tools, wanted, usd in ((pair(detection=0.0), "answer", 0.006), ([*pair(detection=0.0), publish], "out", 0.056)):
+        router = StepRouter(usd_per_success=0.5, learned=model)
+        run = experiment(tools, {"g": [wanted]}, step_router=router, budget=Budget(usd=usd))
+        worths += [chosen.worth for chosen in run.of(TierChosen)]
+    assert worths[0] == worths[1] < nanos(0.5)
+
+
+def test_policies_are_told_which_tiers_have_answered_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, choose = list[frozenset[ToolId]](), TierBoard.choose
+
+    def noted(board: TierBoard, *args: Any, **options: Any) -> Any:
+        if "draw" in options:  # asked for a choice, and not for what a step may weigh
+            told.append(options.get("tried", frozenset()))
+        return choose(board, *args, **options)
+
+    monkeypatch.setattr(TierBoard, "choose", noted)
+    experiment(
+        pair(), GOALS, faults=[Fault(type="wrong", target="small")], step_router=StepRouter(policy="always-cheap")
+    )
+    assert told == [frozenset(), {"small"}]
+
+
+def test_a_provider_that_is_down_has_not_answered_wrongly() -> None:
+    """What a tier is thought to get right falls by a refused answer, and not by one that never came."""
+    seen = dict[str, Any]()
+    for kind, fault in (
+        ("down", Fault(type="error", status=503, target="small")),
+        ("wrong", Fault(type="wrong", target="small")),
+    ):
+        run = experiment(pair(), GOALS, faults=[fault], step_router=StepRouter(policy="always-cheap"))
+        board = run.agent._services.tiers
+        assert board is not None
+        assert "small" in attempts(run)
+        seen[kind] = board._seen.get(("answer", "small"))
+    assert seen["wrong"] is not None
+    assert seen["down"] is None
 
 
 def test_a_plain_tool_competes_with_the_price_of_a_tier() -> None:
