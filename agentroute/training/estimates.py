@@ -89,7 +89,9 @@ class Overlap:
     @property
     def doubt(self) -> str | None:
         """Why the estimate may be off, although there is one; None: nothing was noticed."""
-        return f"{self._counts}: perhaps {self._reason}" if self.why_not is None and self._off(Z_95) else None
+        if self.why_not is not None or not self._off(Z_95):
+            return None
+        return f"{self._counts}: perhaps {self._reason}; or that is chance, as in one log of twenty"
 
     def _off(self, errors: float) -> bool:
         """Whether the mean weight is further from 1 than so many standard errors."""
