@@ -191,7 +191,7 @@ def test_the_laws_above_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """A word of a monitor that does not say that something has changed is not heard at once."""
     heard: Callable[[Standing, HealthSignal], None] = Standing.hear
 
-    def unheard(self: Standing, signal: HealthSignal) -> None:
+    def unheard(self: Standing, signal: HealthSignal, _: float) -> None:
         before = self.changes
         heard(self, signal)
         self.changes = before
