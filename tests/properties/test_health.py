@@ -738,8 +738,8 @@ def test_of_all_ways_to_something_one_can_be_called_within_a_second(
 # -------------------------------------------------------------------- half-open
 
 
-def half_open(**options: object) -> tuple[HealthBoard, ToolSpec, float]:
-    board, tool = HealthBoard(Health()), spec(**options)
+def half_open(effect: str = "read") -> tuple[HealthBoard, ToolSpec, float]:
+    board, tool = HealthBoard(Health()), spec(effect=effect)
     breakdown(board, tool, 0.0)
     return board, tool, board.back_at(tool, 0.0)
 
