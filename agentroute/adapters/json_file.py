@@ -68,11 +68,16 @@ def write_json(path: str | os.PathLike[str], document: Any, *, what: str, indent
     Raises:
         ConfigurationError: It cannot be written; the old one is left as it was.
     """
-    text = json.dumps(document, indent=indent, allow_nan=False) + "\n"
+    text = as_text(document, indent=indent)
     try:
         _replace(Path(os.path.realpath(path)), text.encode())
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise ConfigurationError(f"{path}: {what} cannot be written: {reason(error)}") from error
+
+
+def as_text(document: Any, *, indent: int | None = 1) -> str:
+    """What `write_json` writes: ASCII, so that it has as many bytes as characters."""
+    return json.dumps(document, indent=indent, allow_nan=False) + "\n"
 
 
 def reason(error: OSError | ValueError) -> str:

@@ -1,15 +1,16 @@
 """What was learned, kept in a file: JSON, checked when it is read, replaced whole when it is written."""
 
+import logging
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentroute.adapters.json_file import read_json, reason, told, write_json
+from agentroute.adapters.json_file import as_text, read_json, reason, told, write_json
 from agentroute.errors import ConfigurationError, DefinitionError
 from agentroute.graph.cost import LARGEST
 from agentroute.ids import GoalId, ToolId
@@ -23,6 +24,11 @@ MOST_CALLS = 1e12
 
 PATIENCE_S = 30.0
 """Seconds that others may hold the lock of a file before it is given up: they need milliseconds."""
+
+WHAT = "what was learned"
+"""What the file holds, for messages."""
+
+_LOGGER = logging.getLogger("agentroute.priors")
 
 Count = Annotated[float, Field(ge=0, le=MOST_CALLS, allow_inf_nan=False)]
 Usd = Annotated[float, Field(ge=0, le=LARGEST * MOST_CALLS, allow_inf_nan=False)]
@@ -96,6 +102,8 @@ class Priors(Knowledge):
         Of several processes that add to a file at the same time none loses what another has added: each reads it anew
         and replaces it while it holds a lock on a file beside it, which the system takes from a process that dies.
 
+        What is too much for a file is forgotten, as by `save`.
+
         Blocks while others add, for milliseconds each, and half a minute at most.
 
         Raises:
@@ -103,8 +111,8 @@ class Priors(Knowledge):
             ConfigurationError: It cannot be locked or written; it is left as it was.
         """
         with _alone(path):
-            known = cls.load(path, missing_ok=True).merged(newer)
-            known.save(path)
+            known = _fitting(cls.load(path, missing_ok=True).merged(newer), path)
+            write_json(path, _document(known), what=WHAT)
         return known
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -113,16 +121,61 @@ class Priors(Knowledge):
         It is written beside the old one and takes its place at once. So whoever reads sees one or the other, never
         half of one; and of two that write at the same time, the last one's is kept.
 
+        What would be too much to be read again (`LARGEST_FILE`) is not written: the least used goals are left out
+        first, then the least used tools. A warning says so.
+
         Raises:
             ConfigurationError: It cannot be written; the old one is left as it was.
         """
-        document = {
-            "version": "1",
-            "calls": self.calls,
-            "tools": _as_json(self.tools),
-            "goals": {goal: _as_json(tools) for goal, tools in sorted(self.goals.items())},
-        }
-        write_json(path, document, what="what was learned")
+        write_json(path, _document(_fitting(self, path)), what=WHAT)
+
+
+_AnyPriors = TypeVar("_AnyPriors", bound=Priors)
+
+
+def _document(known: Priors) -> dict[str, Any]:
+    return {
+        "version": "1",
+        "calls": known.calls,
+        "tools": _as_json(known.tools),
+        "goals": {goal: _as_json(tools) for goal, tools in sorted(known.goals.items())},
+    }
+
+
+def _fitting(known: _AnyPriors, path: str | os.PathLike[str]) -> _AnyPriors:
+    """As much as a file holds: without the least used goals, and if need be tools."""
+    beyond = len(as_text(_document(known))) - LARGEST_FILE
+    if beyond <= 0:
+        return known
+    goals, beyond = _without_the_least_used({goal: _as_json(tools) for goal, tools in known.goals.items()}, beyond)
+    tools, _ = _without_the_least_used({tool: {tool: calls} for tool, calls in _as_json(known.tools).items()}, beyond)
+    _LOGGER.warning(
+        "%s: what was learned is more than a file holds; %d goals and %d tools, the least used, are forgotten",
+        path,
+        len(known.goals) - len(goals),
+        len(known.tools) - len(tools),
+    )
+    return replace(
+        known,
+        tools={tool: calls for tool, calls in known.tools.items() if tool in tools},
+        goals={goal: calls for goal, calls in known.goals.items() if goal in goals},
+    )
+
+
+def _without_the_least_used(entries: dict[Any, dict[str, Any]], beyond: int) -> tuple[set[Any], int]:
+    """What is left without as many of the least used as take `beyond` bytes, and how many bytes are still too many.
+
+    In the file an entry is indented more deeply, so that it takes no less than by itself.
+    """
+    left = set(entries)
+    for name in sorted(
+        entries, key=lambda name: (sum(c["failed"] + c["worked"] for c in entries[name].values()), name)
+    ):
+        if beyond <= 0:
+            break
+        left.remove(name)
+        beyond -= len(as_text(entries[name]))
+    return left, beyond
 
 
 def _by_tool(tools: Mapping[str, _Calls]) -> dict[ToolId, Calls]:

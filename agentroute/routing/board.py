@@ -539,7 +539,7 @@ class HealthBoard:
         before = standing.signals.get(signal.monitor)
         if before is not None and before.at > signal.at:
             return  # overtaken on its way
-        standing.hear(signal)
+        standing.hear(signal, now)
         standing.changed()
         self._signalled = True
         if before is None or before.factor != signal.factor:

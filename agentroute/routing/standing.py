@@ -30,6 +30,9 @@ RESTLESS = 12
 LONG = 2.0
 """A call took out of the ordinary long that took so many times what four of five take."""
 
+MOST_MONITORS = 32
+"""Monitors whose words about one tool or provider are kept."""
+
 CURIOSITY = 0.25
 """A slow tool is looked at again after this share of the time that it has been slow for: of all that time, no more than
 so much is lost once it is well. With half, a tool that was slow for two minutes was missed for up to another one."""
@@ -178,9 +181,20 @@ class Standing:
         pause_s = min(max(least_s, CURIOSITY * (self.heard_at - self.slow_since)), max(least_s, LONGEST_COOL_DOWN_S))
         return max(self.heard_at, self.begun_at) + pause_s
 
-    def hear(self, signal: HealthSignal) -> None:
-        """Take note of a monitor's word, in place of its last one."""
+    def hear(self, signal: HealthSignal, now: float) -> None:
+        """Take note of a monitor's word, in place of its last one.
+
+        Of more monitors than `MOST_MONITORS` those are forgotten whose words have faded, or else the oldest: some name
+        themselves anew with each incident.
+        """
         self.signals[signal.monitor] = signal
+        if len(self.signals) > MOST_MONITORS:
+            faded = [name for name, word in self.signals.items() if word.stale(now)]
+            others = (name for name in self.signals if name != signal.monitor)
+            oldest = min(others, key=lambda name: (self.signals[name].at, name))
+            for name in faded or [oldest]:
+                del self.signals[name]
+                self.down_since.pop(name, None)
         if not signal.sees_outage:
             self.down_since.pop(signal.monitor, None)
         else:

@@ -23,6 +23,7 @@ from agentroute.routing.latency import Latency
 from agentroute.routing.refusals import Refusals
 from agentroute.routing.reports import Subject
 from agentroute.routing.signals import PRIORITIES, HealthSignal, foremost
+from agentroute.routing.standing import MOST_MONITORS
 
 RATES = Rates(usd_per_second=0.01)
 
@@ -603,6 +604,23 @@ def test_a_signal_that_was_overtaken_on_its_way_does_not_count() -> None:
     assert board.weight(tool, RATES, 6.0) == before
 
 
+def test_monitors_that_name_themselves_anew_each_time_do_not_pile_up() -> None:
+    """What has faded is forgotten first, then what is oldest; what counts still counts."""
+    board, tool = HealthBoard(Health()), spec()
+    board.know([tool])
+    before = board.weight(tool, RATES, 0.0)
+    standing = board.standing_of(Subject("tool", tool.name))
+    assert standing is not None
+    for number in range(1_000):
+        now = float(number)
+        board.signal(HealthSignal("t", "outage", f"incident {number}", factor=10.0, at=now), now)
+        assert len(standing.signals) <= MOST_MONITORS
+        assert standing.down_since.keys() == standing.signals.keys()
+        assert board.weight(tool, RATES, now) == pytest.approx(10 * before, rel=0.01)
+    board.signal(HealthSignal("t", "outage", "last", factor=5.0, at=2_000.0), 2_000.0)
+    assert list(standing.signals) == ["last"], "all others have faded"
+
+
 @pytest.mark.parametrize("at", [1.7e9, math.inf], ids=["by the wall clock", "left out"])
 def test_a_word_from_the_future_was_said_when_it_came(at: float) -> None:
     """Else it would never fade, and nothing that the monitor says at the right time would count any more."""
@@ -733,6 +751,49 @@ def test_of_all_ways_to_something_one_can_be_called_within_a_second(
         assert not free or min(board.back_at(each, now) for each in free) <= now + 1.0
         later = now + 1.0
         assert not free or any(board.admits(each, later) for each in free)
+
+
+# -------------------------------------------------------------------- half-open
+
+
+def half_open(effect: str = "read") -> tuple[HealthBoard, ToolSpec, float]:
+    board, tool = HealthBoard(Health()), spec(effect=effect)
+    breakdown(board, tool, 0.0)
+    return board, tool, board.back_at(tool, 0.0)
+
+
+def test_a_probe_that_ends_without_a_word_leaves_its_place_to_the_next() -> None:
+    board, tool, now = half_open()
+    probe = board.begin(tool, now)
+    assert not board.admits(tool, now + 0.1)
+    board.forget(probe)
+    assert board.admits(tool, now + 0.1)
+
+
+def test_a_half_open_tool_weighs_as_if_the_outage_were_over_unless_it_must_be_called_once() -> None:
+    for effect in ("read", "idempotent", "once"):
+        board, tool, now = half_open(effect=effect)
+        habit = HealthBoard(Health()).weight(tool, RATES, now)
+        weight = board.weight(tool, RATES, now)
+        assert (weight > 1.2 * habit) if effect == "once" else (weight <= 1.01 * habit)
+
+
+def test_the_breaker_of_its_provider_keeps_a_tool_out() -> None:
+    board, one, other = HealthBoard(Health()), spec("a", provider="p"), spec("b", provider="p")
+    breakdown(board, one, 0.0)
+    assert board.is_open(other, 0.0)
+    assert not board.admits(other, 0.0)
+
+
+def test_a_retry_takes_from_the_budget_of_its_provider_and_a_first_call_does_not() -> None:
+    board = HealthBoard(Health(retry_reserve=2, retry_share=0.0))
+    one, other = spec("a", provider="p"), spec("b", provider="p")
+    for _ in range(5):
+        board.forget(board.begin(one, 0.0))
+        assert board.admits_retry(other, 0.0)
+    for left in (True, False):
+        board.forget(board.begin(one, 0.0, again=True))
+        assert board.admits_retry(other, 0.0) == left
 
 
 # -------------------------------------------------------------------- calls under way

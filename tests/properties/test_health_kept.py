@@ -189,11 +189,11 @@ def test_whoever_asks_in_between_makes_no_difference(game: tuple[int, list[Move]
 
 def test_the_laws_above_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """A word of a monitor that does not say that something has changed is not heard at once."""
-    heard: Callable[[Standing, HealthSignal], None] = Standing.hear
+    heard: Callable[[Standing, HealthSignal, float], None] = Standing.hear
 
-    def unheard(self: Standing, signal: HealthSignal) -> None:
+    def unheard(self: Standing, signal: HealthSignal, now: float) -> None:
         before = self.changes
-        heard(self, signal)
+        heard(self, signal, now)
         self.changes = before
 
     def silent(_: Standing) -> None:

@@ -2,16 +2,18 @@
 
 import errno
 import json
+import math
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentroute import Agent, ConfigurationError, DefinitionError, DocumentError, Goal, Priors
@@ -407,3 +409,34 @@ def test_a_plan_needs_the_file_that_it_is_told_to_read(flow: str, tmp_path: Path
 def test_knowledge_in_memory_is_what_priors_add_up_to() -> None:
     known = Priors(1, {ToolId("t"): Calls(failed=1.0)})
     assert isinstance(known.merged(Knowledge(1)), Priors)
+
+
+@settings(max_examples=40, deadline=None)
+@given(known=priors, largest=st.integers(100, 3000), newer=priors)
+def test_what_is_written_can_be_read_again_however_much_there_is(known: Priors, largest: int, newer: Priors) -> None:
+    """The least used is left out, goals before tools."""
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr("agentroute.adapters.priors.LARGEST_FILE", largest)
+        path = Path(folder, "priors.json")
+        known.save(path)
+        kept = Priors.load(path)
+        assert path.stat().st_size <= largest
+        assert set(kept.goals) <= set(known.goals)
+        assert set(kept.tools) <= set(known.tools)
+        if set(kept.tools) != set(known.tools):
+            assert not kept.goals
+        used = {goal: sum(calls.failed + calls.worked for calls in each.values()) for goal, each in known.goals.items()}
+        left_out = [used[goal] for goal in known.goals if goal not in kept.goals]
+        assert max(left_out, default=0.0) <= min((used[goal] for goal in kept.goals), default=math.inf)
+        assert Priors.add(path, newer).goals.keys() == Priors.load(path).goals.keys()
+
+
+def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    took = dict.fromkeys(range(100), 1.0)
+    each = {ToolId(f"tool-{number}"): Calls(0.0, 9.0, 0.0, 0.0, took) for number in range(40)}
+    known = Priors(calls=9, tools=each, goals={GoalId(f"goal-{number:03}"): each for number in range(60)})
+    known.save(tmp_path / "priors.json")
+    kept = Priors.load(tmp_path / "priors.json")
+    assert kept.tools.keys() == known.tools.keys()
+    assert 0 < len(kept.goals) < 60
+    assert f"{60 - len(kept.goals)} goals and 0 tools, the least used, are forgotten" in caplog.text
