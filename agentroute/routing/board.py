@@ -643,8 +643,7 @@ class HealthBoard:
         figures, risk, shift = own.known(beat), known.risk, known.more_risk
         usual, most = figures.latency.quantiles(declared, beat, slow=known.slow_s)
         p_fail = figures.reliability.habit(risk, beat, self._fading, shift=shift)
-        slow = own.slow_since is not None or shared.slow_since is not None  # then a quick call is news
-        usual_s, is_known = usual_up_to(most, MOMENT_S), _is_known(figures, timed=True) and not (slow or own.restless)
+        usual_s, is_known = usual_up_to(most, MOMENT_S), _is_known(figures, timed=True) and not own.restless
         if shared is not own:
             others = shared.known(beat)
             is_known = is_known and _is_known(others, timed=declared > 0) and not shared.restless

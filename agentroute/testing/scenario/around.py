@@ -16,6 +16,9 @@ from agentroute.testing.faults.fault import Fault
 ASKING_USD = 0.001
 """What a question to the scripted model costs."""
 
+READ, WRITTEN = 100, 5
+"""Tokens that it reads and writes."""
+
 Note = Callable[[int], None]
 """Told the number of a rule whenever it has really happened."""
 
@@ -43,9 +46,9 @@ class ChoosingModel:
         *,
         answer: type[BaseModel] | None = None,
     ) -> Amounts:
-        """A fixed price."""
+        """A fixed price, and room for the few words of an answer."""
         del model, messages, max_tokens, answer
-        return Amounts(nanos(ASKING_USD), model_calls=1)
+        return Amounts(nanos(ASKING_USD), READ + WRITTEN, model_calls=1)
 
     async def complete(
         self,
@@ -68,7 +71,7 @@ class ChoosingModel:
         if hit == "model_down":
             raise ToolError("the model is down", kind="transient")
         choice = "whatever you say" if hit == "model_invalid" else _options(answer)[0]
-        return Completion(json.dumps({"choice": choice}), ASKING_USD, input_tokens=100, output_tokens=5)
+        return Completion(json.dumps({"choice": choice}), ASKING_USD, input_tokens=READ, output_tokens=WRITTEN)
 
     def _hit(self) -> str | None:
         for index, fault in enumerate(self._faults):
