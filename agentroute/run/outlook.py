@@ -161,15 +161,18 @@ class Outlook:
 
         Nobody else shares the run's own budget, so without quotas there is nothing to keep.
         """
-        state, kept = self.state, NOTHING
-        if not self.ledger.above or not state.limits.finish_share:
+        kept = NOTHING
+        if not self.ledger.above or not self.state.limits.finish_share:
             return kept
-        under_way = {flight.tool for flight in state.relied_on}
-        for tool in state.route:
-            if tool not in state.done and tool not in under_way and tool != spec.name:
-                later = self.graph.tools[tool]
-                kept = kept.plus(later.needs._replace(usd=self.kept_for(later)))
+        for later in self._rest(spec):
+            kept = kept.plus(later.needs._replace(usd=self.kept_for(later)))
         return kept
+
+    def _rest(self, spec: ToolSpec) -> list[ToolSpec]:
+        """Tools of the route besides one that have still to be called."""
+        state = self.state
+        gone = {spec.name, *(flight.tool for flight in state.relied_on)}
+        return [self.graph.tools[tool] for tool in state.route if tool not in state.done and tool not in gone]
 
     def _needed(self, spec: ToolSpec) -> Amounts:
         return spec.needs.plus(self.rest_after(spec)) if self.ledger.above else spec.needs
@@ -181,10 +184,7 @@ class Outlook:
         """
         if spec.least is spec.worst:
             return spec.worst
-        state, left = self.state, self.ledger.left
-        under_way = {flight.tool for flight in state.relied_on}
-        rest = [t for t in state.route if t not in state.done and t not in under_way and t != spec.name]
-        kept = [self.graph.tools[tool].needs for tool in rest]
+        left, kept = self.ledger.left, [later.needs for later in self._rest(spec)]
         usd = spec.worst.usd if left.usd is None else left.usd - sum(each.usd for each in kept)
         tokens = spec.worst.tokens if left.tokens is None else left.tokens - sum(each.tokens for each in kept)
         return spec.worst._replace(

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from agentroute.adapters.models.prices import listing
 from agentroute.errors import DefinitionError
-from agentroute.graph.cost import checked
+from agentroute.graph.cost import checked, whole
 
 Effort = Literal["minimal", "low", "medium", "high"]
 """How much a model may think before it answers, as litellm calls it."""
@@ -49,8 +49,8 @@ class ModelTier:
         owner = f"{subject}, tier {self!s}"
         if self.effort is not None and self.effort not in EFFORTS:
             raise DefinitionError(owner, f"effort must be one of {', '.join(EFFORTS)}, not {self.effort!r}")
-        if self.max_tokens is not None and not (type(self.max_tokens) is int and self.max_tokens >= 1):
-            raise DefinitionError(owner, f"max_tokens must be a whole number of at least 1, not {self.max_tokens!r}")
+        if self.max_tokens is not None:
+            whole(owner, "max_tokens", self.max_tokens)
         if self.right is not None:
             checked(owner, "right", self.right, largest=1.0)
         for field in ("latency_s", "wh"):
